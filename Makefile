@@ -1,0 +1,55 @@
+# Every target sets itself up: a machine needs Python 3.11 or newer, git and make, nothing else.
+# Settings: VENV=path of the environment, PYTHON=interpreter that makes it.
+
+VENV ?= .venv
+PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# neither the demo nor the tests may need a screen
+export MPLBACKEND ?= Agg
+
+.PHONY: demo test lint install clean
+
+demo: $(STAMP)
+	$(BIN)/python examples/plot_complete_digits.py
+
+# two processes of one thread each: on small networks more threads only wait for one another
+test: export OMP_NUM_THREADS = 1
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+install: $(STAMP)
+
+# The stamp makes the second time quick; a changed dependency makes it run again. Trying an interpreter
+# is the only safe way to find one: version managers put names on PATH that do not run.
+$(STAMP): pyproject.toml constraints.txt
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	    found=; \
+	    for python in $(PYTHONS); do \
+	        if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	            found=$$python; break; \
+	        fi; \
+	    done; \
+	    if [ -z "$$found" ]; then \
+	        echo "skmm needs Python 3.11 or newer; none of these is: $(PYTHONS)." >&2; \
+	        echo "Install one, or name it: make <target> PYTHON=/path/to/python3" >&2; \
+	        exit 1; \
+	    fi; \
+	    "$$found" -m venv --clear $(VENV); \
+	fi
+	@echo "Installing skmm and its dependencies into $(VENV) (minutes the first time: torch is large)"
+	@$(PIP) install --constraint constraints.txt setuptools
+	@$(PIP) install --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info .coverage htmlcov .mypy_cache .pytest_cache .ruff_cache
+	rm -rf examples/output docs/_build docs/auto_examples docs/generated
+	find skmm tests examples docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,22 @@
+"""Deep generative models of multimodal data with missing modalities, for people who think in scikit-learn."""
+
+from skmm._blocks.corruption import hide, keep
+from skmm._blocks.stacking import stack_modalities
+from skmm.training.objectives import ELBO, IWAE
+from skmm.training.schedules import ConstantSchedule, CyclicalSchedule, LinearSchedule, SigmoidSchedule
+from skmm.vae import MultimodalVAE
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ELBO",
+    "IWAE",
+    "ConstantSchedule",
+    "CyclicalSchedule",
+    "LinearSchedule",
+    "MultimodalVAE",
+    "SigmoidSchedule",
+    "hide",
+    "keep",
+    "stack_modalities",
+]

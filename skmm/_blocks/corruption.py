@@ -1,0 +1,189 @@
+"""Taking away what was observed: dropout of modalities and cells in training, hiding for the user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from skmm._blocks.blocks import Blocks
+from skmm._blocks.containers import entries, frame_of, table_shape
+from skmm._blocks.modalities import excerpt, resolve_modalities
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Hide observed entries from the encoders, row by row: ``Blocks -> Blocks``.
+
+    Only the masks change. A row never loses its last observed modality: where all would go, the one
+    that was nearest to staying stays.
+
+    Parameters
+    ----------
+    modality_rates : tuple of float
+        Probability that a modality of a row is hidden, one per modality.
+    cell_rates : tuple of float
+        Probability that a single cell is hidden, one per modality.
+    """
+
+    modality_rates: tuple[float, ...]
+    cell_rates: tuple[float, ...]
+
+    def __call__(self, blocks: Blocks) -> Blocks:
+        """Draw which entries to hide, from torch's current generator."""
+        observed = blocks.joint_observed
+        if any(self.cell_rates):
+            observed = observed & self._kept_cells(blocks)
+        if any(self.modality_rates):
+            observed = observed & self._kept_modalities(blocks)
+        if observed is blocks.joint_observed:
+            return blocks
+        dropped = Blocks.from_joint(blocks.joint, observed, blocks.sizes)
+        # cells and modalities together may have emptied a row: give such a row everything back
+        emptied = ~dropped.present.any(0)  # (n,)
+        return Blocks.from_joint(
+            blocks.joint, torch.where(emptied[..., None], blocks.joint_observed, observed), blocks.sizes
+        )
+
+    def _kept_cells(self, blocks: Blocks) -> Tensor:
+        rate = torch.tensor(self.cell_rates, device=blocks.joint.device, dtype=torch.float32)
+        rate = rate.repeat_interleave(
+            torch.tensor(blocks.sizes, device=rate.device), output_size=sum(blocks.sizes)
+        )
+        return torch.rand(blocks.joint.shape, device=rate.device, dtype=torch.float32) >= rate
+
+    def _kept_modalities(self, blocks: Blocks) -> Tensor:
+        rate = torch.tensor(self.modality_rates, device=blocks.joint.device, dtype=torch.float32)
+        rate = rate.view(-1, *[1] * (blocks.present.ndim - 1))  # (M, 1)
+        # how far each modality is from being dropped; uniform on [0, 1) among those that are
+        margin = torch.rand(blocks.present.shape, device=rate.device, dtype=torch.float32)
+        kept = margin >= rate  # (M, n)
+        relative = torch.where(blocks.present, margin / rate.clamp_min(1e-12), -1.0)
+        survivor = relative == relative.amax(0)
+        none_left = ~(kept & blocks.present).any(0)
+        kept = kept | (none_left & survivor)
+        sizes = torch.tensor(blocks.sizes, device=rate.device)
+        return kept.repeat_interleave(sizes, dim=0, output_size=sum(blocks.sizes)).movedim(0, -1)
+
+
+def blank(X: Any, hidden: np.ndarray) -> Any:
+    """Return a copy of a table in which the entries marked in ``hidden`` are missing.
+
+    Columns that cannot hold a missing value are converted: boolean and integer columns of a frame to
+    pandas' nullable types, arrays to float64.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n_samples, n_features)
+    hidden : bool array of shape (n_samples, n_features)
+
+    Returns
+    -------
+    array, Tensor or DataFrame
+        A new object of the kind of ``X``.
+    """
+    if isinstance(X, pd.DataFrame):
+        columns = [column.array for _, column in X.items()]
+        for j in np.flatnonzero(hidden.any(axis=0)).tolist():
+            columns[j] = _with_room(X.iloc[:, j]).mask(hidden[:, j]).array
+        return frame_of(columns, X.index, X.columns)
+    if isinstance(X, Tensor):
+        tensor = X.detach() if X.is_floating_point() else X.detach().to(torch.float64)
+        return tensor.masked_fill(torch.as_tensor(hidden, device=tensor.device), torch.nan)
+    if isinstance(X, np.ma.MaskedArray):
+        return np.ma.masked_array(X.copy(), mask=np.ma.getmaskarray(X) | hidden)
+    array = entries(X)
+    if array.dtype.kind not in "biufO":
+        raise TypeError(
+            f"X has type {array.dtype}, which cannot hold a missing value; turn it into numbers first."
+        )
+    array = array.astype(np.float64 if array.dtype.kind in "biu" else array.dtype)
+    array[hidden] = np.nan
+    return array
+
+
+def _with_room(column: pd.Series) -> pd.Series:
+    """Give a column that cannot hold a missing value a type that can."""
+    is_tight = isinstance(column.dtype, np.dtype) and column.dtype.kind in "biu"
+    return column.convert_dtypes(convert_floating=False) if is_tight else column
+
+
+Modalities = str | Mapping[str, Any] | Callable[..., Any] | None
+
+
+def _blank_modalities(X: Any, names: Any, modalities: Modalities, *, keep_named: bool) -> Any:
+    groups = resolve_modalities(X, modalities)
+    is_single = isinstance(names, str) or not isinstance(names, Iterable)
+    named = [names] if is_single else list(names)
+    unknown = [name for name in named if name not in groups]
+    if unknown:
+        raise ValueError(f"Unknown modality {unknown[0]!r}; X has {excerpt(groups)}.")
+    hidden = np.zeros(table_shape(X), dtype=bool)
+    for name, columns in groups.items():
+        hidden[:, columns] = (name in named) != keep_named
+    return blank(X, hidden)
+
+
+def hide(X: Any, names: Sequence[str] | str, *, modalities: Modalities = None) -> Any:
+    """Return a copy of X in which the named modalities are missing.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n_samples, n_features)
+    names : str or list of str
+        Modalities to blank.
+    modalities : None, "prefix" or dict, default=None
+        How the columns form modalities, as in :class:`skmm.MultimodalVAE`; None takes the first level
+        of MultiIndex columns.
+
+    Returns
+    -------
+    array or DataFrame of shape (n_samples, n_features)
+        A new object; X is not changed.
+
+    Raises
+    ------
+    ValueError
+        If a name is not a modality of X.
+
+    See Also
+    --------
+    keep : The opposite: blank all modalities but the named ones.
+
+    Examples
+    --------
+    >>> import pandas as pd, skmm
+    >>> X = skmm.stack_modalities({"audio": [[1.0, 2.0]], "text": [[3.0]]})
+    >>> skmm.hide(X, "audio").isna().to_numpy()
+    array([[ True,  True, False]])
+    """
+    return _blank_modalities(X, names, modalities, keep_named=False)
+
+
+def keep(X: Any, names: Sequence[str] | str, *, modalities: Modalities = None) -> Any:
+    """Return a copy of X in which all modalities but the named ones are missing.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n_samples, n_features)
+    names : str or list of str
+        Modalities to keep.
+    modalities : None, "prefix" or dict, default=None
+        As for :func:`hide`.
+
+    Returns
+    -------
+    array or DataFrame of shape (n_samples, n_features)
+        A new object; X is not changed.
+
+    Raises
+    ------
+    ValueError
+        If a name is not a modality of X.
+    """
+    return _blank_modalities(X, names, modalities, keep_named=True)

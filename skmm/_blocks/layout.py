@@ -1,0 +1,239 @@
+"""Layout: a table's modalities, types, location and scale; Blocks in and tables out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from skmm._blocks.blocks import Blocks
+from skmm._blocks.containers import Container, column_labels, fill, wrap_like
+from skmm._blocks.modalities import excerpt, resolve_modalities
+
+# what results must be able to express, in standard deviations of a column
+WIDEST, FINEST = 1e3, 1e-3
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a fitted estimator reads a table and writes results in the table's own units.
+
+    Parameters
+    ----------
+    names : tuple
+        Modalities, in the order in which the networks hold them.
+    columns : tuple of int arrays
+        Positions of each modality's columns in the user's table.
+    labels : tuple
+        Label of each of the user's columns.
+    location, scale : float64 array of shape (n_features,)
+        A value in the user's units is ``location + scale * value inside``.
+    informative : bool array of shape (n_features,)
+        False for columns that were constant or never observed in ``fit``. They are read as missing and
+        written as ``location``: a density of a constant has no finite value, and the networks have
+        nothing to learn from them.
+    spread : float64 array of shape (n_features,)
+        Standard deviation reported for columns that are not informative: 0 for a constant, ``scale``
+        where nothing is known.
+    container : Container
+        What ``fit`` was given.
+    """
+
+    names: tuple[Hashable, ...]
+    columns: tuple[np.ndarray, ...]
+    labels: tuple[Hashable, ...]
+    location: np.ndarray
+    scale: np.ndarray
+    informative: np.ndarray
+    spread: np.ndarray
+    container: Container
+
+    @classmethod
+    def fit(
+        cls, X: Any, matrix: np.ndarray, modalities: Any, standardised: Callable[[Hashable, str], bool]
+    ) -> Layout:
+        """Learn the layout of a table.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            The user's table, for its names and types.
+        matrix : array of shape (n_samples, n_features)
+            The same as numbers, NaN where missing.
+        modalities : None, "prefix", dict or callable
+            See :func:`resolve_modalities`.
+        standardised : callable
+            Tells by modality name and column type whether a column is centred and scaled.
+        """
+        groups = resolve_modalities(X, modalities)
+        container = Container.of(X)
+        to_scale = np.zeros(matrix.shape[1], dtype=bool)
+        for name, positions in groups.items():
+            to_scale[positions] = [standardised(name, container.kinds[position]) for position in positions]
+        location, scale, varies = _location_and_scale(matrix)
+        seen = ~np.isnan(matrix).all(axis=0)
+        return cls(
+            names=tuple(groups),
+            columns=tuple(groups.values()),
+            labels=column_labels(X),
+            location=np.where(to_scale, location, np.where(seen, 0.0, 0.5)),
+            scale=np.where(to_scale, scale, 1.0),
+            informative=seen & (varies | ~to_scale),
+            spread=np.where(seen, 0.0, np.where(to_scale, 1.0, 0.5)),
+            container=container,
+        )
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Type of each of the user's columns: "continuous" or "binary"."""
+        return self.container.kinds
+
+    @property
+    def n_features(self) -> int:
+        """Number of the user's columns."""
+        return len(self.labels)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of features of each modality."""
+        return tuple(len(columns) for columns in self.columns)
+
+    @property
+    def order(self) -> np.ndarray:
+        """The user's columns in the order in which the networks hold them."""
+        return np.concatenate(self.columns)
+
+    def check_columns(self, X: Any) -> None:
+        """Raise ValueError if a frame's columns are not those of ``fit``.
+
+        scikit-learn compares string names; this covers the labels it ignores, MultiIndex columns above all.
+        """
+        expected = self.container.columns
+        if expected is None or not isinstance(X, pd.DataFrame) or X.columns.equals(expected):
+            return
+        missing = expected.difference(X.columns, sort=False)
+        unknown = X.columns.difference(expected, sort=False)
+        problems = []
+        if len(missing):
+            problems.append(f"{len(missing)} missing ({excerpt(missing)}), add them, with NaN if unknown")
+        if len(unknown):
+            problems.append(f"{len(unknown)} unknown ({excerpt(unknown)}), drop them")
+        if not problems:
+            problems.append(f"they stand in another order than {excerpt(expected)}")
+        raise ValueError(f"The columns of X are not those seen in fit: {'; '.join(problems)}.")
+
+    def read(self, matrix: np.ndarray) -> Blocks:
+        """Turn a matrix in the user's units into Blocks in standardised ones."""
+        order = self.order
+        with np.errstate(over="ignore"):
+            values = ((matrix[:, order] - self.location[order]) / self.scale[order]).astype(np.float32)
+        observed = ~np.isnan(values) & self.informative[order]
+        values[~observed] = 0.0
+        self._check_reach(matrix, values)
+        return Blocks.from_joint(torch.tensor(values), torch.tensor(observed), self.sizes)
+
+    def _check_reach(self, matrix: np.ndarray, values: np.ndarray) -> None:
+        infinite = np.isinf(values)
+        if infinite.any():
+            row, position = np.argwhere(infinite)[0].tolist()
+            column = self.order[position]
+            usual = f"mean {self.location[column]:.6g}, standard deviation {self.scale[column]:.6g}"
+            raise ValueError(
+                f"Column {self.labels[column]!r} holds {matrix[row, column]} in row {row}, too far from what "
+                f"fit saw ({usual}) to be computed with. Correct it, or put NaN if the value is unknown."
+            )
+
+    def write(self, joint: Tensor | np.ndarray) -> np.ndarray:
+        """Turn standardised values (..., n_features) into a float64 array in the user's units and order."""
+        values = _numpy(joint) * self.scale[self.order] + self.location[self.order]
+        return np.where(self.informative, self._to_user_order(values), self.location)
+
+    def write_scale(self, joint: Tensor | np.ndarray) -> np.ndarray:
+        """Turn standard deviations (..., n_features) into the user's units and order."""
+        values = self._to_user_order(_numpy(joint) * self.scale[self.order])
+        return np.where(self.informative, values, self.spread)
+
+    def _to_user_order(self, values: np.ndarray) -> np.ndarray:
+        out = np.empty_like(values)
+        out[..., self.order] = values
+        return out
+
+    def log_volume(self, blocks: Blocks) -> Tensor:
+        """Log-density of each row lost to the scaling: the sum of log scale over observed entries, (n,)."""
+        log_scale = torch.tensor(np.log(self.scale[self.order]), device=blocks.joint.device)
+        return (blocks.joint_observed * log_scale).sum(-1)
+
+    def missing(self, matrix: np.ndarray) -> np.ndarray:
+        """Where the user's table has no value, (n_samples, n_features)."""
+        return np.isnan(matrix)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of results: float32, or float64 where float32 would blur or lose the values of a column."""
+        reach = np.abs(self.location) + WIDEST * self.scale
+        fine = np.where(self.informative, self.scale, np.maximum(np.abs(self.location), 1.0))
+        with np.errstate(all="ignore"):  # out of reach: the spacing is NaN
+            told_apart = np.spacing(reach.astype(np.float32)) < FINEST * fine
+        return np.dtype(np.float32 if told_apart.all() else np.float64)
+
+    def wrap(self, matrix: np.ndarray, like: Any) -> Any:
+        """Put results in the container, index and columns of ``like``, as :attr:`dtype`."""
+        return wrap_like(like, matrix.astype(self.dtype))
+
+    def complete(self, X: Any, matrix: np.ndarray, values: np.ndarray) -> Any:
+        """Put ``values`` where X has none; keep X's container and data types."""
+        return fill(X, self.missing(matrix), values, self.kinds)
+
+    def positions(self, name: Hashable) -> np.ndarray:
+        """The user's columns of one modality."""
+        return self.columns[self.names.index(name)]
+
+
+def by_modality(value: Any, names: Iterable[Hashable], *, parameter: str, default: Any) -> tuple[Any, ...]:
+    """Spread a parameter that is one value for all modalities, or a dict by modality.
+
+    Raises
+    ------
+    ValueError
+        If a dict names a modality that does not exist.
+    """
+    names = tuple(names)
+    if not isinstance(value, Mapping):
+        return (value,) * len(names)
+    unknown = [name for name in value if name not in names]
+    if unknown:
+        raise ValueError(f"{parameter} names the unknown modality {unknown[0]!r}; X has {list(names)}.")
+    return tuple(value.get(name, default) for name in names)
+
+
+def _numpy(values: Tensor | np.ndarray) -> np.ndarray:
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    return values.astype(np.float64)
+
+
+def _location_and_scale(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the observed entries of each column, and whether it varies.
+
+    A column without observed entries has location 0 and scale 1; a constant one its value and scale 1.
+    """
+    observed = ~np.isnan(matrix)
+    seen = observed.any(axis=0)
+    count = np.maximum(observed.sum(axis=0), 1)
+    values = np.where(observed, matrix, 0.0)
+    # in units of a power of two, which costs no accuracy: sums and squares then neither overflow nor vanish
+    unit = np.ldexp(1.0, np.frexp(np.abs(values).max(axis=0, initial=0.0))[1] - 1)
+    values /= unit
+    mean = values.sum(axis=0, dtype=np.float64) / count
+    deviation = np.where(observed, values - mean, 0.0)
+    scale = unit * np.sqrt(np.square(deviation).sum(axis=0) / count)
+    # the range, not the variance: that of a constant is of the size of the mean's rounding error
+    first = np.where(seen, values[observed.argmax(axis=0), np.arange(matrix.shape[1])], 0.0)
+    spread = np.abs(np.where(observed, values - first, 0.0)).max(axis=0, initial=0.0)
+    varies = spread > 4 * np.finfo(matrix.dtype).eps * np.abs(first)
+    return unit * np.where(varies, mean, first), np.where(varies, scale, 1.0), varies

@@ -1,0 +1,1 @@
+"""Inference: what is asked of a fitted network. No scikit-learn here."""

@@ -1,0 +1,139 @@
+"""Measures of how well an estimator fills in what is missing: hide what is known, complete it, compare."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skmm._blocks.containers import to_matrix
+from skmm._blocks.corruption import blank
+from skmm._blocks.layout import Layout
+from skmm._torch import RandomStateLike, as_random_state
+
+
+def completion_error(
+    estimator: Any,
+    X: Any,
+    *,
+    hide: str = "modalities",
+    fraction: float = 0.2,
+    random_state: RandomStateLike = 0,
+) -> pd.Series:
+    """Error with which an estimator completes entries that are known, but hidden from it.
+
+    Parameters
+    ----------
+    estimator : estimator or Pipeline
+        A fitted :class:`skmm.MultimodalVAE`, or a Pipeline that ends in one. Errors are taken in front of
+        that last step: what the steps before it filled in counts as known.
+    X : array-like or DataFrame of shape (n_samples, n_features)
+        Rows to complete, preferably none of those that the estimator was fitted on.
+    hide : {"modalities", "cells"}, default="modalities"
+        "modalities" hides one modality after the other, in every row that has observed entries of it and of
+        another one. "cells" hides single entries of all modalities at once, and no row's last one.
+    fraction : float, default=0.2
+        Probability that an entry is hidden, for ``hide="cells"``.
+    random_state : int, RandomState instance or None, default=0
+        Chooses the cells. The default hides the same cells in every call with as many rows, so that
+        estimators can be compared.
+
+    Returns
+    -------
+    Series
+        Root of the mean squared error by modality, over all entries that were hidden: in units of a
+        column's standard deviation in ``fit``, so that columns of all units count alike; for flags, the
+        error of the probability. NaN for a modality of which nothing could be hidden. Columns that were
+        constant or never observed in ``fit`` are left out.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as it must be, or nothing could be hidden.
+    TypeError
+        If the estimator completes nothing.
+
+    See Also
+    --------
+    skmm.scorers.CompletionScorer : The same for searches and cross-validation.
+    """
+    if hide not in ("modalities", "cells"):
+        raise ValueError(f"hide must be 'modalities' or 'cells', got {hide!r}.")
+    if not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
+        raise ValueError(f"fraction must be a number between 0 and 1, got {fraction!r}.")
+    model, table = _last_step(estimator, X)
+    layout = model.layout_
+    matrix = to_matrix(model, table, reset=False)
+    known = ~np.isnan(matrix) & layout.informative
+    squared, count = np.zeros(len(layout.names)), np.zeros(len(layout.names), dtype=int)
+    patterns = _modalities(layout, known) if hide == "modalities" else _cells(known, fraction, random_state)
+    for hidden in patterns:
+        completed = np.asarray(model.predict(blank(table, hidden)), dtype=np.float64)
+        compared = hidden & known
+        error = np.where(compared, (completed - matrix) / layout.scale, 0.0)
+        for index, columns in enumerate(layout.columns):
+            squared[index] += np.square(error[:, columns]).sum()
+            count[index] += compared[:, columns].sum()
+    if not count.any():
+        raise ValueError(_nothing_hidden(layout, hide, fraction))
+    mean = np.divide(squared, count, out=np.full(len(count), np.nan), where=count > 0)
+    return pd.Series(
+        np.sqrt(mean), index=pd.Index(layout.names, tupleize_cols=False), name="completion_error"
+    )
+
+
+def _last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """The estimator that completes, and X as it comes to it."""
+    check_is_fitted(estimator)
+    if isinstance(estimator, Pipeline):
+        if len(estimator) > 1:
+            X = estimator[:-1].transform(X)
+        estimator = estimator[-1]
+    if not isinstance(getattr(estimator, "layout_", None), Layout) or not hasattr(estimator, "predict"):
+        raise TypeError(
+            "The completion error needs an estimator that completes tables, such as MultimodalVAE, or a "
+            f"Pipeline whose last step is one; got {estimator!r}."
+        )
+    return estimator, X
+
+
+def _modalities(layout: Layout, known: np.ndarray) -> Iterator[np.ndarray]:
+    """Entries to hide, one modality after the other."""
+    present = np.stack([known[:, columns].any(axis=1) for columns in layout.columns])  # (M, n)
+    for index, columns in enumerate(layout.columns):
+        rows = present[index] & np.delete(present, index, axis=0).any(axis=0)
+        if rows.any():
+            hidden = np.zeros(known.shape, dtype=bool)
+            hidden[np.ix_(rows, columns)] = True
+            yield hidden
+
+
+def _cells(known: np.ndarray, fraction: float, random_state: RandomStateLike) -> Iterator[np.ndarray]:
+    """Entries to hide, all at once; every row keeps the known entry that was nearest to staying."""
+    draws = as_random_state(random_state).uniform(size=known.shape)
+    draws = np.where(known, draws, -1.0)
+    hidden = known & (draws < fraction) & (draws < draws.max(axis=1, keepdims=True))
+    if hidden.any():
+        yield hidden
+
+
+def _nothing_hidden(layout: Layout, hide: str, fraction: float) -> str:
+    if hide == "cells":
+        return (
+            f"No entry of X could be hidden with fraction={fraction}: no row has two known entries, or there "
+            "are too few of them. Give more rows, or a larger fraction."
+        )
+    if len(layout.names) == 1:
+        return (
+            f"There is only one modality, {layout.names[0]!r}, so that none can be hidden and completed from "
+            "the others; use hide='cells'."
+        )
+    return (
+        f"No row of X has observed entries of two of the modalities {list(layout.names)}, so that none can "
+        "be hidden and completed from another one; give such rows, or use hide='cells'."
+    )

@@ -1,0 +1,1 @@
+"""Networks: what is trained. They know Blocks and densities, and nothing of scikit-learn."""

@@ -1,0 +1,134 @@
+"""The default network beside users' own, as encoder and decoder of a modality."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "silu": nn.SiLU,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "elu": nn.ELU,
+    "tanh": nn.Tanh,
+}
+
+
+class Dense(nn.Module):
+    """Multilayer perceptron beside a linear path.
+
+    The perceptron's last layer starts at zero, so that every model starts as a linear one, and the
+    perceptron learns what is left.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+    hidden_layer_sizes : sequence of int
+        Empty for the linear path alone.
+    activation : str
+        A name in ``ACTIVATIONS``.
+    dropout : float
+        Probability that a hidden unit is dropped in training.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, hidden_layer_sizes: Sequence[int], activation: str, dropout: float
+    ) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_in, n_out)
+        layers: list[nn.Module] = []
+        width = n_in
+        for size in hidden_layer_sizes:
+            layers += [nn.Linear(width, size), ACTIVATIONS[activation]()]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            width = size
+        last = nn.Linear(width, n_out)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.perceptron = nn.Sequential(*layers, last) if layers else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.linear(x)
+        return out if self.perceptron is None else out + self.perceptron(x)
+
+
+class Trunk(nn.Module):
+    """A user's module with the linear head it needs to return ``n_out`` numbers per row.
+
+    Parameters
+    ----------
+    body : Module
+        Maps (n, n_in) to (n, ...); everything but the first axis is flattened.
+    n_in, n_out : int
+
+    Raises
+    ------
+    ValueError
+        If the body does not take (n, n_in), or does not return one row per row.
+    """
+
+    def __init__(self, body: nn.Module, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.body = body
+        self.head = nn.Linear(_probe(body, n_in).flatten(1).shape[1], n_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x).flatten(1))
+
+
+def build_network(spec: Any, n_in: int, n_out: int, *, role: str, modality: Hashable) -> nn.Module:
+    """Make a user's encoder or decoder.
+
+    Parameters
+    ----------
+    spec : Module or callable
+        A Module is deep-copied, and a linear head is put behind it; a callable is called as
+        ``spec(n_in, n_out)`` and returns the whole module.
+    n_in, n_out : int
+        Numbers per row that go in and must come out.
+    role : {"encoder", "decoder"}
+    modality : hashable
+        For error messages.
+
+    Raises
+    ------
+    ValueError
+        If the module does not map (n, n_in) to (n, n_out).
+    TypeError
+        If ``spec`` is neither, or the callable returns something that is not a Module.
+    """
+    who = f"The {role} of modality {modality!r}"
+    if not isinstance(spec, nn.Module) and not callable(spec):
+        raise TypeError(f"{who} must be a torch Module or a callable f(n_in, n_out), got {spec!r}.")
+    try:
+        if isinstance(spec, nn.Module):
+            module: Any = Trunk(copy.deepcopy(spec).to(torch.float32), n_in, n_out)
+        else:
+            module = spec(n_in, n_out)
+            if not isinstance(module, nn.Module):
+                raise TypeError(f"{who}: the factory must return a torch Module, got {module!r}.")
+        shape = tuple(_probe(module.to(torch.float32), n_in).shape)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise ValueError(f"{who} failed on an input of shape (2, {n_in}): {error}") from error
+    if shape != (2, n_out):
+        raise ValueError(
+            f"{who} must return shape (n, {n_out}) for n rows, but returned {shape} for 2 rows. Return a Module "
+            "instead of a factory to have a linear head of the right width added."
+        )
+    return module
+
+
+def _probe(module: nn.Module, n_in: int) -> Tensor:
+    """Output for two rows of zeros, leaving the module as it was."""
+    training = module.training
+    with torch.no_grad():
+        output = module.eval()(torch.zeros(2, n_in, dtype=torch.float32))
+    if not isinstance(output, Tensor):
+        raise ValueError(f"it returned a {type(output).__name__}, not a tensor.")
+    module.train(training)
+    return output

@@ -1,0 +1,1 @@
+"""Densities: likelihoods, posteriors, priors, and the rules that fuse experts."""

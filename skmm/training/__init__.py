@@ -1,0 +1,1 @@
+"""Training: schedules, objectives and the one loop."""

@@ -1,0 +1,230 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skmm._blocks.blocks import Blocks
+from skmm.training.objectives import Objective
+from skmm.training.schedules import Schedule, one_cycle, warmup_end
+
+NOISE_RATE = 3.0  # noise scales must travel far from 1 in few steps: they learn this much faster
+MAX_GRADIENT_NORM = 10.0
+MAX_VALIDATIONS = 100  # small tables have more epochs than it pays to validate after
+DIAGNOSED_ROWS = 4096
+
+
+@dataclass
+class History:
+    """What happened in training.
+
+    Parameters
+    ----------
+    loss : list of float
+        Mean training loss of each epoch.
+    reconstruction : list of list of float
+        Expected log-likelihood of each modality, epoch by epoch.
+    kl : list of list of float
+        Divergence from the prior, epoch by epoch.
+    validation : list of float
+        Validation score after each epoch that was validated.
+    best_epoch : int
+        Epoch whose weights were kept, from 0.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    reconstruction: list[list[float]] = field(default_factory=list)
+    kl: list[list[float]] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+    best_epoch: int = 0
+
+    @property
+    def n_iter(self) -> int:
+        """Number of epochs run."""
+        return len(self.loss)
+
+
+def fit_network(
+    network: nn.Module,
+    objective: Objective,
+    blocks: Blocks,
+    *,
+    validate: Callable[[nn.Module], float] | None,
+    corruption: Callable[[Blocks], Blocks],
+    beta: Schedule,
+    batch_size: int,
+    max_iter: int,
+    learning_rate: float,
+    weight_decay: float,
+    n_iter_no_change: int,
+    tol: float,
+    verbose: int = 0,
+) -> History:
+    """Train a network in place, and leave it with the best weights.
+
+    Parameters
+    ----------
+    network : Module
+        On the device of the blocks.
+    objective : callable
+        ``objective(network, inputs, targets, beta) -> Terms``.
+    blocks : Blocks
+        Training rows.
+    validate : callable or None
+        ``validate(network) -> score``, higher is better: chooses the best epoch, and when to stop. None
+        trains to the end.
+    corruption : callable
+        ``Blocks -> Blocks``: what the encoders see. The objective scores the uncorrupted blocks.
+    beta : callable
+        Weight of the divergence, a function of training progress.
+    batch_size, max_iter : int
+        Rows of a step, and number of passes over the rows.
+    learning_rate : float
+        Peak of the one-cycle schedule.
+    weight_decay : float
+        Of AdamW, for weights; biases and noise scales are left alone.
+    n_iter_no_change : int
+        Epochs without an improvement of the validation score after which training stops.
+    tol : float
+        What counts as an improvement.
+    verbose : int
+        0 is silent, 1 prints about twenty lines, 2 one line per epoch.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss is not finite; names epoch and term.
+    """
+    optimizer = _optimizer(network, learning_rate, weight_decay)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    steps_per_epoch = math.ceil(blocks.n_rows / batch_size)
+    last_step = max(1, max_iter * steps_per_epoch - 1)
+    first_choice = warmup_end(beta)
+    validate_every = math.ceil(max_iter / MAX_VALIDATIONS)
+    history, best = History(), _Best(network)
+    step = 0
+    try:
+        for epoch in range(max_iter):
+            totals: Tensor | None = None
+            network.train()
+            order = torch.randperm(blocks.n_rows, device=blocks.joint.device)
+            for index in order.split(batch_size):
+                progress = step / last_step
+                for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                    group["lr"] = peak * one_cycle(progress)
+                targets = blocks.rows(index)
+                terms = objective(network, corruption(targets), targets, beta(progress))
+                optimizer.zero_grad(set_to_none=True)
+                terms.loss.backward()
+                nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
+                optimizer.step()
+                row = torch.cat([terms.loss.detach()[None], terms.reconstruction, terms.kl]) * len(index)
+                totals = row if totals is None else totals + row
+                step += 1
+            assert totals is not None
+            _record(history, network, blocks, (totals / blocks.n_rows).tolist(), len(terms.reconstruction))
+            if validate is not None and ((epoch + 1) % validate_every == 0 or epoch + 1 == max_iter):
+                history.validation.append(validate(network.eval()))
+                if progress >= first_choice:
+                    best.offer(history.validation[-1], epoch, network, tol)
+            _report(history, max_iter, verbose)
+            if best.epoch >= 0 and epoch - best.since >= n_iter_no_change:
+                break
+    except KeyboardInterrupt:
+        if history.n_iter == 0:
+            raise  # there is nothing worth keeping yet
+        warnings.warn(
+            f"Training was interrupted in epoch {history.n_iter + 1} of {max_iter}; the estimator keeps the best "
+            "weights so far.",
+            UserWarning,
+            stacklevel=2,
+        )
+    history.best_epoch = best.restore(network) if best.epoch >= 0 else history.n_iter - 1
+    network.eval()
+    return history
+
+
+class _Best:
+    """The best weights so far, and since when they have not been beaten."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.score = -math.inf
+        self.epoch = -1
+        self.since = 0
+        self._weights = {name: value.clone() for name, value in network.state_dict().items()}
+
+    def offer(self, score: float, epoch: int, network: nn.Module, tol: float) -> None:
+        if score > self.score + tol or self.epoch < 0:
+            self.since = epoch
+        if score > self.score:
+            self.score, self.epoch = score, epoch
+            for name, value in network.state_dict().items():
+                self._weights[name].copy_(value)
+
+    def restore(self, network: nn.Module) -> int:
+        network.load_state_dict(self._weights)
+        return self.epoch
+
+
+def _optimizer(network: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+    groups: dict[str, list[nn.Parameter]] = {"weights": [], "biases": [], "noise": []}
+    noise = {id(p) for likelihood in getattr(network, "likelihoods", []) for p in likelihood.parameters()}
+    for parameter in network.parameters():
+        if not parameter.requires_grad:
+            continue
+        kind = "noise" if id(parameter) in noise else "weights" if parameter.ndim > 1 else "biases"
+        groups[kind].append(parameter)
+    settings: list[dict[str, Any]] = [
+        {"params": groups["weights"], "lr": learning_rate, "weight_decay": weight_decay},
+        {"params": groups["biases"], "lr": learning_rate, "weight_decay": 0.0},
+        {"params": groups["noise"], "lr": learning_rate * NOISE_RATE, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in settings if group["params"]], fused=True)
+
+
+def _record(
+    history: History, network: nn.Module, blocks: Blocks, means: list[float], n_modalities: int
+) -> None:
+    """Append an epoch's means to the history; raise where they are not finite."""
+    loss, reconstruction, kl = means[0], means[1 : n_modalities + 1], means[n_modalities + 1 :]
+    if not all(map(math.isfinite, means)):
+        names = list(getattr(network, "names", range(n_modalities)))
+        terms = [f"the reconstruction of modality {name!r}" for name in names] + ["the KL divergence"]
+        wrong = [
+            term
+            for term, value in zip(terms, [*reconstruction, sum(kl)], strict=True)
+            if not math.isfinite(value)
+        ]
+        culprit = getattr(network.eval(), "culprit", None)
+        rows = blocks.rows(slice(0, DIAGNOSED_ROWS))
+        raise FloatingPointError(
+            f"The loss became {loss} in epoch {history.n_iter + 1}: {' and '.join(wrong) or 'their sum'} "
+            f"is not finite; {culprit(rows) if culprit else 'no part of the network is known to be at fault'}. "
+            "Try a smaller learning_rate_init, look for extreme values in X, and check your own encoders and "
+            "decoders, if any."
+        )
+    history.loss.append(loss)
+    history.reconstruction.append(reconstruction)
+    history.kl.append(kl)
+
+
+def _report(history: History, max_iter: int, verbose: int) -> None:
+    every = 1 if verbose > 1 else max(1, max_iter // 20)
+    if verbose and (history.n_iter % every == 0 or history.n_iter in (1, max_iter)):
+        validation = f", validation {history.validation[-1]:.4f}" if history.validation else ""
+        print(
+            f"epoch {history.n_iter}/{max_iter}: loss {history.loss[-1]:.4f}, "
+            f"kl {sum(history.kl[-1]):.4f}{validation}"
+        )

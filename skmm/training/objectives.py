@@ -1,0 +1,118 @@
+"""Objectives: what training maximises.
+
+An objective is called as ``objective(network, inputs, targets, beta) -> Terms``. It sees latent points and
+distributions, never a fusion rule, and never a particular prior. To add one, write such a class here and
+name it in ``OBJECTIVES``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from skmm._blocks.blocks import Blocks
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What an objective has to say about a batch; all summed over features and averaged over rows.
+
+    Parameters
+    ----------
+    loss : scalar Tensor
+        To be minimised.
+    reconstruction : Tensor of shape (n_modalities,)
+        Expected log-likelihood of each modality, unweighted.
+    kl : Tensor of shape (n_parts,)
+        Divergence of the posterior from the prior, one number per part of the latent variable.
+    bound : scalar Tensor or None
+        Lower bound of the log-likelihood of the targets, at beta 1 and unweighted; None where the
+        objective is not a bound.
+    """
+
+    loss: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+    bound: Tensor | None
+
+
+class ELBO(BaseEstimator):
+    r"""Evidence lower bound.
+
+    .. math:: E_{q(z|x)} \Big[\sum_m w_m \log p(x_m|z)\Big] - \beta\, KL(q(z|x) \| p(z))
+
+    Parameters
+    ----------
+    n_draws : int, default=1
+        Latent points per row.
+
+    References
+    ----------
+    .. [1] Kingma and Welling (2014), "Auto-Encoding Variational Bayes", eq. 3.
+    .. [2] Higgins et al. (2017), "beta-VAE", eq. 4.
+    """
+
+    def __init__(self, n_draws: int = 1) -> None:
+        self.n_draws = n_draws
+
+    def __call__(self, network: Any, inputs: Blocks, targets: Blocks, beta: float) -> Terms:
+        """Evaluate on a batch."""
+        latent = network.infer(inputs, self.n_draws)
+        log_likelihood = network.log_likelihood(network.decode(latent.z), targets)  # (M, K, n)
+        reconstruction = log_likelihood.mean((1, 2))
+        kl = latent.kl.mean()
+        return Terms(
+            loss=beta * kl - network.modality_weights @ reconstruction,
+            reconstruction=reconstruction.detach(),
+            kl=kl.detach()[None],
+            bound=(reconstruction.sum() - kl).detach(),
+        )
+
+
+class IWAE(BaseEstimator):
+    r"""Importance-weighted evidence lower bound, tighter with every draw.
+
+    .. math:: \log \frac1K \sum_k \exp\Big(\sum_m w_m \log p(x_m|z_k)
+              + \beta\,(\log p(z_k) - \log q(z_k|x))\Big)
+
+    Parameters
+    ----------
+    n_draws : int, default=10
+        Latent points per row, K.
+
+    References
+    ----------
+    .. [1] Burda, Grosse and Salakhutdinov (2016), "Importance Weighted Autoencoders", eq. 8.
+    .. [2] Mattei and Frellsen (2019), "MIWAE", eq. 4, for incomplete data.
+    """
+
+    def __init__(self, n_draws: int = 10) -> None:
+        self.n_draws = n_draws
+
+    def __call__(self, network: Any, inputs: Blocks, targets: Blocks, beta: float) -> Terms:
+        """Evaluate on a batch."""
+        latent = network.infer(inputs, self.n_draws)
+        log_likelihood = network.log_likelihood(network.decode(latent.z), targets)  # (M, K, n)
+        log_ratio = latent.log_p - latent.log_q
+        weighted = torch.tensordot(network.modality_weights, log_likelihood, dims=1)
+        return Terms(
+            loss=-_log_mean_exp(weighted + beta * log_ratio).mean(),
+            reconstruction=log_likelihood.detach().mean((1, 2)),
+            kl=-log_ratio.detach().mean()[None],
+            bound=_log_mean_exp(log_likelihood.sum(0) + log_ratio).mean().detach(),
+        )
+
+
+def _log_mean_exp(values: Tensor) -> Tensor:
+    return torch.logsumexp(values, dim=0) - math.log(values.shape[0])
+
+
+Objective = Callable[[Any, Blocks, Blocks, float], Terms]
+
+OBJECTIVES: dict[str, Callable[[], Any]] = {"elbo": ELBO, "iwae": IWAE}

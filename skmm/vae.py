@@ -1,0 +1,293 @@
+"""MultimodalVAE: a variational autoencoder of tables whose rows may lack modalities."""
+
+from __future__ import annotations
+
+import copy
+import numbers
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from skmm._blocks.layout import Layout, by_modality
+from skmm._estimator import MultimodalEstimator
+from skmm._torch import RandomStateLike
+from skmm.networks.dense import Dense, build_network
+from skmm.networks.vae import VAENetwork
+from skmm.probability.fusion import FUSIONS
+from skmm.probability.likelihoods import build_likelihood
+from skmm.probability.posteriors import POSTERIORS
+from skmm.probability.priors import PRIORS
+
+
+class MultimodalVAE(MultimodalEstimator):
+    r"""Variational autoencoder of tables whose rows may lack whole modalities.
+
+    Learns a joint density of several groups of columns (modalities) from rows that are complete, that lack
+    modalities or that lack single cells, all at once. Use it to complete what is missing with its
+    uncertainty, to get features for other estimators in a Pipeline, to draw new rows, and to tell unlikely
+    rows from likely ones.
+
+    Parameters
+    ----------
+    n_components : int, default=10
+        Number of latent variables.
+    modalities : None, "prefix", dict or callable, default=None
+        How columns form modalities. None takes the first level of MultiIndex columns, and one modality where
+        there is none. "prefix" cuts names such as ``audio__pitch``, which ColumnTransformer gives, at the
+        double underscore. A dict maps names to column labels, positions, slices, bool masks or callables of
+        X. A callable of X returns such a dict.
+    likelihood : str, callable or dict, default="auto"
+        "normal" (with learned noise), "bernoulli" (values 0 and 1), or "auto": bernoulli for bool columns
+        and normal for others. A callable is given the number of features and returns a likelihood, see
+        :mod:`skmm.probability.likelihoods`. A dict chooses by modality.
+    fusion : {"poe", "moe", "mopoe"} or callable, default="poe"
+        How modalities are combined: product of experts, mixture of experts, mixture of products.
+    objective : {"elbo", "iwae"} or callable, default="elbo"
+        What training maximises; :class:`skmm.ELBO` and :class:`skmm.IWAE` take parameters.
+    prior : {"normal"} or callable, default="normal"
+        Prior of the latent variables.
+    posterior : {"normal"} or posterior family, default="normal"
+        Posterior family of the latent variables.
+    beta : float, {"constant", "linear", "cyclical", "sigmoid"} or callable, default=0.3
+        Weight of the divergence from the prior: a number, or a schedule such as
+        :class:`skmm.CyclicalSchedule`, whose parameters can be searched as ``beta__n_cycles``. Below 1 the
+        model completes and reconstructs more closely; above 1 latent variables are pruned.
+    modality_dropout : float or dict, default=0.2
+        Probability with which a row's modality is hidden from the encoders in training. Its values are
+        scored all the same: this is what trains completion. A row keeps at least one modality.
+    cell_dropout : float or dict, default=0.1
+        Probability with which a single cell is hidden from the encoders in training.
+    dropout : float or dict, default=0.1
+        Probability with which a hidden unit is dropped in training.
+    modality_weights : None, "auto" or dict, default=None
+        Weight of each modality's reconstruction in training, never in :meth:`score`. "auto" gives every
+        modality the same say whatever its width: weights in proportion to 1 / n_features, scaled so that
+        the total stays that of None.
+    encoders, decoders : dict, default=None
+        Networks by modality. A torch Module is copied and used as a trunk, to which a linear head is added;
+        a callable ``f(n_in, n_out)`` returns the whole Module. An encoder is given the modality's features
+        (standardised, zero where missing), a decoder the latent variables. Modalities that are left out get
+        a multilayer perceptron beside a linear path, which also sees where values are missing.
+    hidden_layer_sizes : int or sequence of int, default=(128,)
+        Of the default encoders and decoders; () leaves the linear path.
+    activation : {"silu", "relu", "gelu", "elu", "tanh"}, default="silu"
+    max_iter : int or "auto", default="auto"
+        Number of epochs. "auto" takes about 3000 steps.
+    batch_size : int or "auto", default="auto"
+        Rows of a step. "auto" goes from 64 for small tables to 1024 for large ones.
+    learning_rate_init : float, default=0.003
+        Peak of the one-cycle learning rate of AdamW.
+    weight_decay : float, default=0.01
+    early_stopping : bool or "auto", default="auto"
+        Whether to set validation rows aside, keep the weights that score best on them, and stop when they
+        have not improved for long. "auto" does so where at least 20 validation rows hold data.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int or "auto", default="auto"
+        Epochs without improvement after which training stops. "auto" is a fifth of ``max_iter``, at least 20:
+        small tables have many short epochs.
+    tol : float, default=1e-4
+        What counts as an improvement of the validation score, in nats per row.
+    n_draws : int, default=64
+        Latent points per row over which :meth:`predict` and :meth:`score` average.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights, and the layout, of the last one.
+    device : str, default="cpu"
+        "cpu", "cuda", "cuda:1" or "auto". A fitted estimator falls back on the CPU where there is no GPU.
+    random_state : int, RandomState instance or None, default=None
+        Of initialisation, shuffling, dropout and sampling in ``fit``. The global generators of numpy and
+        torch are neither used nor changed.
+    verbose : bool or int, default=False
+        1 prints about twenty lines, 2 one per epoch.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        The trained network, in evaluation mode.
+    layout_ : Layout
+        Which columns form which modality, their types, locations and scales.
+    n_iter_ : int
+        Number of epochs run.
+    best_iter_ : int
+        Epoch whose weights were kept, from 1.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    validation_scores_ : list of float or None
+        Lower bound of the log-likelihood of the validation rows after each epoch, in standardised units.
+    n_features_in_ : int
+        Number of columns seen in ``fit``.
+    feature_names_in_ : array of shape (n_features_in_,)
+        Names seen in ``fit``, where X had string names.
+
+    See Also
+    --------
+    skmm.stack_modalities : Make the frame from separate tables.
+    skmm.hide : Blank modalities, to condition on the others.
+    skmm.completion_scorer : Score searches by how well hidden modalities are completed.
+
+    Notes
+    -----
+    With modalities :math:`x_1 \dots x_M`, of which a row holds the subset :math:`O`, training maximises
+
+    .. math:: E_{q(z|x_C)} \Big[ \sum_{m \in O} \log p(x_m|z) \Big] - \beta\, KL(q(z|x_C) \| p(z)),
+
+    where :math:`C \subseteq O` is what dropout has left for the encoders to see. With the product of
+    experts [1]_, :math:`q(z|x_C) \propto p(z) \prod_{m \in C} q_m(z|x_m)`. Missing entries enter no term.
+
+    Columns that do not vary in ``fit`` are completed with their constant and do not count in :meth:`score`.
+
+    References
+    ----------
+    .. [1] Wu and Goodman (2018), "Multimodal Generative Models for Scalable Weakly-Supervised Learning".
+    .. [2] Shi et al. (2019), "Variational Mixture-of-Experts Autoencoders for Multi-Modal Deep Generative
+       Models".
+    .. [3] Sutter, Daunhawer and Vogt (2021), "Generalized Multimodal ELBO".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmm import MultimodalVAE
+    >>> rng = np.random.RandomState(0)
+    >>> z = rng.normal(size=(200, 1))
+    >>> X = np.hstack([z, -z, 2 * z]) + 0.1 * rng.normal(size=(200, 3))
+    >>> X[:50, 0] = X[50:100, 1:] = np.nan
+    >>> vae = MultimodalVAE(2, modalities={"a": [0], "b": [1, 2]}, max_iter=50, random_state=0)
+    >>> completed = vae.fit(X).impute(X)
+    >>> bool(np.isnan(completed).any())
+    False
+    """
+
+    def __init__(
+        self,
+        n_components: int = 10,
+        *,
+        modalities: Any = None,
+        likelihood: Any = "auto",
+        fusion: Any = "poe",
+        objective: Any = "elbo",
+        prior: Any = "normal",
+        posterior: Any = "normal",
+        beta: Any = 1.0,
+        modality_dropout: Any = 0.2,
+        cell_dropout: Any = 0.1,
+        dropout: Any = 0.1,
+        modality_weights: Any = None,
+        encoders: dict[Hashable, Any] | None = None,
+        decoders: dict[Hashable, Any] | None = None,
+        hidden_layer_sizes: int | Sequence[int] = (128,),
+        activation: str = "silu",
+        max_iter: int | str = "auto",
+        batch_size: int | str = "auto",
+        learning_rate_init: float = 3e-3,
+        weight_decay: float = 1e-2,
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int | str = "auto",
+        tol: float = 1e-4,
+        n_draws: int = 64,
+        warm_start: bool = False,
+        device: Any = "cpu",
+        random_state: RandomStateLike = None,
+        verbose: bool | int = False,
+    ) -> None:
+        self.n_components = n_components
+        self.modalities = modalities
+        self.likelihood = likelihood
+        self.fusion = fusion
+        self.objective = objective
+        self.prior = prior
+        self.posterior = posterior
+        self.beta = beta
+        self.modality_dropout = modality_dropout
+        self.cell_dropout = cell_dropout
+        self.dropout = dropout
+        self.modality_weights = modality_weights
+        self.encoders = encoders
+        self.decoders = decoders
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.n_draws = n_draws
+        self.warm_start = warm_start
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _build(self, layout: Layout) -> nn.Module:
+        names, sizes = layout.names, layout.sizes
+        family = _object(self.posterior, POSTERIORS)
+        prior = _object(self.prior, PRIORS, self.n_components)
+        likelihood_specs = self._by_modality("likelihood", names, "auto")
+        likelihoods: list[Any] = [
+            build_likelihood(spec, [layout.kinds[column] for column in columns])
+            for spec, columns in zip(likelihood_specs, layout.columns, strict=True)
+        ]
+        encoder_specs = self._by_modality("encoders", names, None)
+        decoder_specs = self._by_modality("decoders", names, None)
+        rates = self._rates("dropout", names)
+        n_expert = family.n_raw(self.n_components)
+        encoders: list[nn.Module] = []
+        decoders: list[nn.Module] = []
+        for i, name in enumerate(names):
+            if encoder_specs[i] is None:  # values, and where they are missing
+                encoders.append(self._dense(2 * sizes[i], n_expert, rates[i]))
+            else:
+                encoders.append(
+                    build_network(encoder_specs[i], sizes[i], n_expert, role="encoder", modality=name)
+                )
+            n_raw = likelihoods[i].n_raw
+            if decoder_specs[i] is None:
+                decoders.append(self._dense(self.n_components, n_raw, rates[i]))
+            else:
+                decoders.append(
+                    build_network(decoder_specs[i], self.n_components, n_raw, role="decoder", modality=name)
+                )
+        fusion = FUSIONS[self.fusion] if isinstance(self.fusion, str) else copy.deepcopy(self.fusion)
+        return VAENetwork(
+            names=names,
+            encoders=encoders,
+            decoders=decoders,
+            likelihoods=likelihoods,
+            sees_mask=[spec is None for spec in encoder_specs],
+            fusion=fusion,
+            family=family,
+            prior=prior,
+            weights=self._weights(names, sizes),
+            n_components=self.n_components,
+        )
+
+    def _dense(self, n_in: int, n_out: int, dropout: float) -> Dense:
+        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes)).tolist()
+        return Dense(n_in, n_out, [int(size) for size in sizes], self.activation, dropout)
+
+    def _by_modality(self, parameter: str, names: Sequence[Hashable], default: Any) -> tuple[Any, ...]:
+        return by_modality(getattr(self, parameter), names, parameter=parameter, default=default)
+
+    def _weights(self, names: Sequence[Hashable], sizes: Sequence[int]) -> list[float]:
+        if self.modality_weights == "auto":
+            # 1/d_m, scaled so that the features together keep their weight against the divergence
+            return [sum(sizes) / len(sizes) / size for size in sizes]
+        weights: list[Any] = [
+            1.0 if weight is None else weight for weight in self._by_modality("modality_weights", names, 1.0)
+        ]
+        for name, weight in zip(names, weights, strict=True):
+            if not isinstance(weight, numbers.Real) or not float(weight) >= 0:
+                raise ValueError(
+                    f"modality_weights of modality {name!r} must be a number of at least 0, got {weight!r}."
+                )
+        return [float(weight) for weight in weights]
+
+
+def _object(value: Any, registry: Mapping[str, Callable[..., Any]], *arguments: Any) -> Any:
+    """Make what a name or a class stands for; copy an object."""
+    if isinstance(value, str):
+        return registry[value](*arguments)
+    return value(*arguments) if isinstance(value, type) else copy.deepcopy(value)

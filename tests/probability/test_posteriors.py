@@ -1,0 +1,237 @@
+"""Posteriors: mixtures of normal densities against brute force, SciPy and torch.distributions."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import special, stats
+
+from skmm._torch import isolated_rng
+from skmm.probability.posteriors import POSTERIORS, NormalFamily, NormalMixture
+from skmm.probability.priors import StandardNormal
+
+N_PARTS, N_ROWS, N_COMPONENTS = 4, 3, 2
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    with isolated_rng(0):
+        yield
+
+
+@pytest.fixture
+def parameters():
+    loc = torch.randn(N_PARTS, N_ROWS, N_COMPONENTS, dtype=torch.float64)
+    scale = torch.rand(N_PARTS, N_ROWS, N_COMPONENTS, dtype=torch.float64) + 0.3
+    weights = torch.rand(N_PARTS, N_ROWS, dtype=torch.float64)
+    weights[0, 0] = weights[3, 1] = weights[1, 2] = weights[2, 2] = 0.0  # first, last, in the middle
+    return loc, scale, weights / weights.sum(0)
+
+
+@pytest.fixture
+def mixture(parameters):
+    loc, scale, weights = parameters
+    return NormalMixture(loc, scale, weights.log())
+
+
+@pytest.fixture
+def single(parameters):
+    loc, scale, _ = parameters
+    return NormalMixture(loc[:1], scale[:1])
+
+
+class TestMixture:
+    def test_log_prob(self, mixture, parameters):
+        z = torch.randn(6, N_ROWS, N_COMPONENTS, dtype=torch.float64)
+        loc, scale, weights = (parameter.numpy() for parameter in parameters)
+        log_parts = stats.norm(loc, scale).logpdf(z.numpy()[:, None]).sum(-1)  # (6, parts, rows)
+        expected = special.logsumexp(log_parts, b=weights, axis=1)
+        np.testing.assert_allclose(mixture.log_prob(z), expected, rtol=1e-12)
+
+    def test_moments_by_integration(self, mixture):
+        """One row and component at a time, on a fine grid."""
+        grid = torch.linspace(-9, 9, 20_001, dtype=torch.float64)
+        for row in range(N_ROWS):
+            for component in range(N_COMPONENTS):
+                marginal = NormalMixture(
+                    mixture.loc[:, row : row + 1, component : component + 1],
+                    mixture.scale[:, row : row + 1, component : component + 1],
+                    mixture.log_weights[:, row : row + 1],
+                )
+                density = marginal.log_prob(grid[:, None, None])[:, 0].exp()
+                mean = torch.trapezoid(density * grid, grid)
+                variance = torch.trapezoid(density * (grid - mean) ** 2, grid)
+                torch.testing.assert_close(mixture.mean[row, component], mean)
+                torch.testing.assert_close(mixture.stddev[row, component], variance.sqrt())
+
+    def test_rsample_moments(self, mixture):
+        draws = mixture.rsample(100_000)
+        torch.testing.assert_close(draws.mean(0), mixture.mean, rtol=0, atol=0.015)
+        torch.testing.assert_close(draws.std(0), mixture.stddev, rtol=0.01, atol=0)
+
+    def test_parts_without_weight_give_no_gradient(self, mixture):
+        loc = mixture.loc.clone().requires_grad_()
+        with_gradient = NormalMixture(loc, mixture.scale, mixture.log_weights)
+        with_gradient.rsample(64).sum().backward()
+        assert loc.grad[0, 0].tolist() == [0.0, 0.0]
+        assert (loc.grad[mixture.log_weights > -torch.inf] > 0).all()
+        z = torch.randn(5, N_ROWS, N_COMPONENTS, dtype=torch.float64)
+        (gradient,) = torch.autograd.grad(with_gradient.log_prob(z).sum(), loc)
+        assert gradient.isfinite().all()
+        assert (gradient[mixture.log_weights == -torch.inf] == 0).all()
+
+    def test_at_chooses_parts_by_their_weights(self, mixture, parameters):
+        """The part whose share of [0, 1) holds the number, counted with plain loops."""
+        loc, scale, weights = parameters
+        noise = torch.randn(50, N_ROWS, N_COMPONENTS, dtype=torch.float64)
+        part = torch.rand(50, N_ROWS, dtype=torch.float64)
+        z = mixture.at(noise, part)
+        for draw in range(50):
+            for row in range(N_ROWS):
+                chosen = np.searchsorted(
+                    np.cumsum(weights[:, row].numpy()), part[draw, row].item(), side="right"
+                )
+                assert weights[chosen, row] > 0
+                expected = loc[chosen, row] + scale[chosen, row] * noise[draw, row]
+                torch.testing.assert_close(z[draw, row], expected)
+
+    @pytest.mark.parametrize("number", [0.0, 0.25, 0.5, 1 - 2**-24, 1.0])
+    def test_at_never_takes_a_part_without_weight(self, number):
+        """Neither at the ends nor at the border between parts, whatever rounding does to the sums."""
+        weights = torch.tensor([0.0, 0.25, 0.0, 0.25, 0.5, 0.0, 0.0])
+        mixture = NormalMixture(torch.arange(7.0)[:, None, None], torch.ones(7, 1, 1), weights.log()[:, None])
+        z = mixture.at(torch.zeros(1, 1, 1), torch.full((1, 1), number))
+        assert weights[int(z.item())] > 0
+
+    def test_nodes_are_shared_by_rows(self, mixture):
+        """Noise and part of shape (n_draws, 1, ...) serve every row."""
+        noise = torch.randn(8, 1, N_COMPONENTS, dtype=torch.float64)
+        part = torch.rand(8, 1, dtype=torch.float64)
+        expected = mixture.at(noise.expand(-1, N_ROWS, -1), part.expand(-1, N_ROWS))
+        torch.testing.assert_close(mixture.at(noise, part), expected)
+
+    def test_draws_are_shared_out_exactly(self):
+        """Systematic sampling: 16 draws from weights of 1/2, 1/8, 0 and 3/8 are 8, 2, 0 and 6."""
+        weights = torch.tensor([0.5, 0.125, 0.0, 0.375]).expand(5, 4).T
+        loc = torch.arange(4.0)[:, None, None].expand(4, 5, 1) * 100
+        draws = NormalMixture(loc, torch.full((4, 5, 1), 1e-3), weights.log()).rsample(16)  # (16, 5, 1)
+        counts = torch.stack([(draws / 100).round().eq(part).sum((0, 2)) for part in range(4)])
+        assert counts.tolist() == [[8] * 5, [2] * 5, [0] * 5, [6] * 5]
+
+    def test_single_draws_choose_parts_by_chance(self):
+        weights = torch.tensor([[0.7], [0.3]])
+        loc = torch.tensor([0.0, 100.0])[:, None, None]
+        rows = NormalMixture(
+            loc.expand(2, 10_000, 1), torch.full((2, 10_000, 1), 0.1), weights.log().expand(2, 10_000)
+        )
+        share = (rows.rsample(1) > 50).float().mean().item()
+        assert abs(share - 0.3) < 4 * math.sqrt(0.21 / 10_000)
+
+    def test_rows(self, mixture):
+        z = torch.randn(6, N_ROWS, N_COMPONENTS, dtype=torch.float64)
+        some = mixture.rows(slice(1, 3))
+        torch.testing.assert_close(some.mean, mixture.mean[1:3])
+        torch.testing.assert_close(some.log_prob(z[:, 1:3]), mixture.log_prob(z)[:, 1:3])
+
+    def test_widened(self, mixture):
+        wide = mixture.widened(2.0)
+        torch.testing.assert_close(wide.mean, mixture.mean)
+        torch.testing.assert_close(wide.scale, 2 * mixture.scale)
+        assert wide.log_weights is mixture.log_weights
+
+    def test_divergence_has_no_closed_form(self, mixture):
+        assert mixture.kl(StandardNormal(N_COMPONENTS)) is None
+
+
+class TestSinglePart:
+    def test_is_a_mixture_with_one_weight(self, single, parameters):
+        loc, scale, _ = parameters
+        weighted = NormalMixture(loc[:1], scale[:1], torch.zeros(1, N_ROWS, dtype=torch.float64))
+        z = torch.randn(6, N_ROWS, N_COMPONENTS, dtype=torch.float64)
+        part = torch.rand(6, N_ROWS, dtype=torch.float64)
+        torch.testing.assert_close(single.mean, weighted.mean)
+        torch.testing.assert_close(single.stddev, weighted.stddev)
+        torch.testing.assert_close(single.log_prob(z), weighted.log_prob(z))
+        torch.testing.assert_close(single.at(z, part), weighted.at(z, part))
+        torch.testing.assert_close(single.rows(slice(0, 1)).mean, single.mean[:1])
+
+    def test_kl_is_that_of_torch(self, single):
+        normal = torch.distributions.Normal(single.loc[0], single.scale[0])
+        standard = torch.distributions.Normal(torch.zeros_like(normal.loc), torch.ones_like(normal.scale))
+        expected = torch.distributions.kl_divergence(normal, standard).sum(-1)
+        torch.testing.assert_close(single.kl(StandardNormal(N_COMPONENTS)), expected)
+
+    def test_kl_is_the_mean_log_ratio(self, single):
+        prior = StandardNormal(N_COMPONENTS).double()
+        z = single.rsample(200_000)
+        ratio = single.log_prob(z) - prior.log_prob(z)
+        error = (ratio.mean(0) - single.kl(prior)).abs()
+        assert (error < 4 * ratio.std(0) / math.sqrt(len(z))).all()
+
+    def test_kl_of_another_prior_is_not_guessed(self, single):
+        class Other(torch.nn.Module):
+            pass
+
+        assert single.kl(Other()) is None
+
+    def test_rsample(self, single):
+        draws = single.rsample(100_000)
+        torch.testing.assert_close(draws.mean(0), single.loc[0], rtol=0, atol=0.015)
+        torch.testing.assert_close(draws.std(0), single.scale[0], rtol=0.01, atol=0)
+
+    def test_rsample_is_reparametrised(self, single):
+        loc, scale = single.loc.clone().requires_grad_(), single.scale.clone().requires_grad_()
+        with isolated_rng(3):
+            draws = NormalMixture(loc, scale).rsample(5)
+        draws.sum().backward()
+        torch.testing.assert_close(loc.grad[0], torch.full_like(loc[0], 5.0))
+        torch.testing.assert_close(scale.grad[0], ((draws.detach() - single.loc) / single.scale).sum(0))
+
+
+# families, whatever their parametrisation
+
+
+@pytest.mark.parametrize("name", POSTERIORS)
+class TestFamilies:
+    def test_every_output_of_an_encoder_is_an_expert(self, name):
+        """Any raw numbers, times a standard normal prior, give a density no wider than the prior."""
+        family = POSTERIORS[name]()
+        raw = 5 * torch.randn(100, 7, family.n_raw(3))
+        natural = family.natural(raw)
+        posterior = family.posterior((natural + StandardNormal(3).natural())[None], None)
+        assert posterior.mean.shape == (100, 7, 3)
+        assert posterior.mean.isfinite().all()
+        assert (posterior.stddev > 0).all()
+        assert (posterior.stddev <= 1).all()
+
+    def test_encoders_reach_every_mean(self, name):
+        """An expert can say anything: raw numbers for it exist, and gradients lead there."""
+        family, prior = POSTERIORS[name](), StandardNormal(2).natural()
+        target = torch.tensor([-2.0, 0.5])
+        raw = torch.zeros(family.n_raw(2), requires_grad=True)
+        optimizer = torch.optim.LBFGS([raw], max_iter=500, line_search_fn="strong_wolfe")
+
+        def posterior():
+            return family.posterior((family.natural(raw) + prior)[None, None], None)
+
+        def closure():
+            optimizer.zero_grad()
+            loss = (posterior().mean - target).square().sum() + (posterior().stddev - 0.4).square().sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        torch.testing.assert_close(posterior().mean[0].detach(), target, rtol=0, atol=1e-3)
+        torch.testing.assert_close(posterior().stddev[0].detach(), torch.full((2,), 0.4), rtol=0, atol=1e-3)
+
+
+def test_normal_family_multiplies_densities():
+    """The sum of natural parameters is the product of the densities, up to a constant."""
+    loc, scale = torch.tensor([[0.3, -1.0], [2.0, 0.5]]), torch.tensor([[0.5, 2.0], [1.5, 0.7]])
+    natural = torch.cat([loc / scale**2, scale**-2], dim=-1).sum(0)
+    product = NormalFamily().posterior(natural[None, None], None)
+    z = torch.randn(50, 1, 2)
+    log_factors = torch.distributions.Normal(loc, scale).log_prob(z).sum((1, 2))
+    difference = product.log_prob(z)[:, 0] - log_factors
+    torch.testing.assert_close(difference, difference[:1].expand(50), rtol=0, atol=1e-4)
