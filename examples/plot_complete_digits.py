@@ -2,9 +2,9 @@
 Completing handwritten digits
 =============================
 
-Scikit-learn's handwritten digits, cut into four quadrants: each quadrant is a modality. Three quadrants in ten
-are removed at random, from the training images too. The model completes what is missing, says how sure it is,
-and draws alternatives.
+Scikit-learn's handwritten digits, cut into four quadrants: each quadrant is a modality. Three quadrants in
+ten are removed at random, from the training images too. The model completes what is missing, and draws
+alternatives.
 """
 
 # %%
@@ -59,17 +59,17 @@ def hidden_quadrant_error(imputer) -> float:
 
 
 def classifier_accuracy(imputer) -> float:
-    """Accuracy on completed rows of a classifier trained on completed rows: both lack 30 % of the quadrants."""
+    """Accuracy on completed test rows of a classifier that was trained on completed rows."""
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     classifier.fit(np.asarray(imputer(X_train_seen)), y_train)
     return float(classifier.score(np.asarray(imputer(X_test_seen)), y_test))
 
 
 baselines = {
-    "column means": SimpleImputer(keep_empty_features=True),
-    "KNNImputer": KNNImputer(keep_empty_features=True),
+    "column means": SimpleImputer(),
+    "KNNImputer": KNNImputer(),
     # its defaults, but for the limits that keep a regression on rare pixels from running off the grey scale
-    "IterativeImputer": IterativeImputer(min_value=0, max_value=16, random_state=0, keep_empty_features=True),
+    "IterativeImputer": IterativeImputer(min_value=0, max_value=16, random_state=0),
 }
 imputers = {name: baseline.fit(X_train_seen).transform for name, baseline in baselines.items()}
 imputers["MultimodalVAE"] = vae.impute

@@ -2,6 +2,7 @@
 
 from skmm._blocks.corruption import hide, keep
 from skmm._blocks.stacking import stack_modalities
+from skmm.scorers import CompletionScorer, completion_scorer
 from skmm.training.objectives import ELBO, IWAE
 from skmm.training.schedules import ConstantSchedule, CyclicalSchedule, LinearSchedule, SigmoidSchedule
 from skmm.vae import MultimodalVAE
@@ -11,11 +12,13 @@ __version__ = "0.1.0"
 __all__ = [
     "ELBO",
     "IWAE",
+    "CompletionScorer",
     "ConstantSchedule",
     "CyclicalSchedule",
     "LinearSchedule",
     "MultimodalVAE",
     "SigmoidSchedule",
+    "completion_scorer",
     "hide",
     "keep",
     "stack_modalities",

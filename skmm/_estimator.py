@@ -48,7 +48,7 @@ from skmm.training.objectives import OBJECTIVES
 from skmm.training.schedules import SCHEDULES, ConstantSchedule
 from skmm.training.trial import try_network, try_schedule
 
-AUTO_STEPS = 4000  # optimiser steps of max_iter="auto", whatever the number of rows
+AUTO_STEPS = 3000  # optimiser steps of max_iter="auto", whatever the number of rows
 MIN_AUTO_EPOCHS = 5
 MIN_VALIDATION_ROWS = 20
 MIN_AUTO_PATIENCE = 20  # epochs
@@ -248,7 +248,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _patience(self, max_iter: int) -> int:
         """Epochs without improvement to wait for."""
         if self.n_iter_no_change == "auto":
-            return max(MIN_AUTO_PATIENCE, math.ceil(max_iter / 5))
+            return max(MIN_AUTO_PATIENCE, math.ceil(max_iter / 3))
         return int(self.n_iter_no_change)
 
     def _validator(self, validation: Blocks) -> Callable[[nn.Module], float]:
@@ -309,9 +309,11 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return joint
 
     @contextmanager
-    def _ready(self) -> Iterator[tuple[nn.Module, torch.device]]:
+    def _ready(self) -> Iterator[tuple[Any, torch.device]]:
         """Make the network ready for questions."""
         device = inference_device(self.device)
+        if not isinstance(self.n_draws, numbers.Integral) or self.n_draws < 1:
+            raise ValueError(f"n_draws must be a positive whole number, got {self.n_draws!r}.")
         with float32_by_default():
             yield self.module_.to(device), device  # moves in place: no attribute is written
 

@@ -50,7 +50,7 @@ class MultimodalVAE(MultimodalEstimator):
         Prior of the latent variables.
     posterior : {"normal"} or posterior family, default="normal"
         Posterior family of the latent variables.
-    beta : float, {"constant", "linear", "cyclical", "sigmoid"} or callable, default=0.3
+    beta : float, {"constant", "linear", "cyclical", "sigmoid"} or callable, default=0.5
         Weight of the divergence from the prior: a number, or a schedule such as
         :class:`skmm.CyclicalSchedule`, whose parameters can be searched as ``beta__n_cycles``. Below 1 the
         model completes and reconstructs more closely; above 1 latent variables are pruned.
@@ -85,7 +85,7 @@ class MultimodalVAE(MultimodalEstimator):
         have not improved for long. "auto" does so where at least 20 validation rows hold data.
     validation_fraction : float, default=0.1
     n_iter_no_change : int or "auto", default="auto"
-        Epochs without improvement after which training stops. "auto" is a fifth of ``max_iter``, at least 20:
+        Epochs without improvement after which training stops. "auto" is a third of ``max_iter``, at least 20:
         small tables have many short epochs.
     tol : float, default=1e-4
         What counts as an improvement of the validation score, in nats per row.
@@ -168,7 +168,7 @@ class MultimodalVAE(MultimodalEstimator):
         objective: Any = "elbo",
         prior: Any = "normal",
         posterior: Any = "normal",
-        beta: Any = 1.0,
+        beta: Any = 0.5,
         modality_dropout: Any = 0.2,
         cell_dropout: Any = 0.1,
         dropout: Any = 0.1,

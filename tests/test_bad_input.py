@@ -203,6 +203,14 @@ def test_latent_points(fitted, Z, message):
         fitted.inverse_transform(Z)
 
 
+@pytest.mark.parametrize("n_draws", [0, 2.5, None])
+def test_number_of_draws_set_after_fit(fitted, X, n_draws):
+    estimator = copy.deepcopy(fitted).set_params(n_draws=n_draws)
+    for method in ("predict", "impute", "score"):
+        with pytest.raises(ValueError, match=f"n_draws must be a positive whole number, got {n_draws}"):
+            METHODS[method](estimator, X)
+
+
 # parameters, one by one
 
 OUT_OF_RANGE = {
@@ -307,7 +315,9 @@ def test_rates_that_leave_nothing(X, parameter):
 
 @pytest.mark.parametrize("weight", [-1, NAN, "auto", [1]], ids=repr)
 def test_weights_of_one_modality(X, weight):
-    with pytest.raises(ValueError, match="modality_weights of 'audio' must be a number of at least 0, got"):
+    with pytest.raises(
+        ValueError, match="modality_weights of modality 'audio' must be a number of at least 0, got"
+    ):
         make(modality_weights={"audio": weight}).fit(X)
 
 

@@ -169,6 +169,15 @@ def test_the_filling_of_blocks_does_not_matter_in_training(fitted, X, objective,
     torch.testing.assert_close(other_gradients, gradients)
 
 
+def test_what_is_missing_has_no_likelihood(fitted, X):
+    blocks = fitted.layout_.read(np.asarray(X))
+    z = torch.zeros(1, blocks.n_rows, 2)
+    with torch.no_grad():
+        (likelihood,) = fitted.module_.log_likelihood(fitted.module_.decode(z), blocks).unbind(1)
+    assert (likelihood[~blocks.present] == 0).all()
+    assert (likelihood[blocks.present] != 0).all()
+
+
 # 2. an absent modality has no influence, even if its expert is NaN or infinite
 
 
@@ -233,9 +242,9 @@ def test_gradients_with_poisonous_experts(estimator_class, fusion, objective, po
     network = wholesome.module_.train()
     blocks = wholesome.layout_.read(make_values(seed=1))
     expected = loss_and_gradients(network, OBJECTIVES[objective](), blocks, blocks)
-    for encoder in network.encoders:
+    for encoder, size in zip(network.encoders, blocks.sizes, strict=True):
         encoder.poison = poison
-    assert not torch.stack([experts.isfinite().all() for experts in network.experts(blocks).natural]).any()
+        assert not encoder(torch.zeros(1, size)).isfinite().any()
     loss, gradients = loss_and_gradients(network, OBJECTIVES[objective](), blocks, blocks)
     torch.testing.assert_close(loss, expected[0])
     torch.testing.assert_close(gradients, expected[1])

@@ -39,7 +39,7 @@ class Halves:
     """Two modalities, whatever the number of columns; one, where there is only one column."""
 
     def __call__(self, X):
-        n_columns = np.shape(X)[1]
+        n_columns = np.asarray(X).shape[1]
         if n_columns == 1:
             return {"left": [0]}
         return {"left": slice(0, n_columns // 2), "right": slice(n_columns // 2, None)}
@@ -269,9 +269,9 @@ def test_string_names_are_remembered(table):
 
 
 def test_columns_of_several_levels_are_compared_too(fitted, table):
-    with pytest.raises(ValueError, match="in another order"):
+    with pytest.raises(ValueError, match="they stand in another order"):
         fitted.predict(table.iloc[:, ::-1])
-    with pytest.raises(ValueError, match=r"are missing, the first is \('video', 'z'\)"):
+    with pytest.raises(ValueError, match=r"1 missing \(\('video', 'z'\)\)"):
         fitted.predict(table.iloc[:, :4])
 
 
@@ -534,6 +534,12 @@ def test_warm_start_keeps_units_and_columns(table):
     assert estimator.fit(table * 100).layout_ is layout
     with pytest.raises(ValueError, match="columns"):
         estimator.fit(table.iloc[:, :4])
+
+
+def test_warm_start_takes_new_modality_weights(table):
+    estimator = tiny(warm_start=True, early_stopping=False).fit(table)
+    estimator.set_params(modality_weights={"audio": 0, "video": 0}, beta=0).fit(table)
+    assert estimator.loss_curve_ == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,8 @@ def blank(X: Any, hidden: np.ndarray) -> Any:
         raise TypeError(
             f"X has type {array.dtype}, which cannot hold a missing value; turn it into numbers first."
         )
-    array = array.astype(np.float64 if array.dtype.kind in "biu" else array.dtype)
+    is_tight = array.dtype.kind in "biu" or isinstance(X, list | tuple)
+    array = array.astype(np.float64 if is_tight else array.dtype)
     array[hidden] = np.nan
     return array
 
@@ -110,7 +111,7 @@ def blank(X: Any, hidden: np.ndarray) -> Any:
 def _with_room(column: pd.Series) -> pd.Series:
     """Give a column that cannot hold a missing value a type that can."""
     is_tight = isinstance(column.dtype, np.dtype) and column.dtype.kind in "biu"
-    return column.convert_dtypes(convert_floating=False) if is_tight else column
+    return column.convert_dtypes() if is_tight else column
 
 
 Modalities = str | Mapping[str, Any] | Callable[..., Any] | None

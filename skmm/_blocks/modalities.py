@@ -93,28 +93,21 @@ def _check_partition(labels: Sequence[Hashable], groups: Mapping[Hashable, np.nd
 
 def _positions(X: Any, labels: Sequence[Hashable], name: Hashable, columns: Any) -> np.ndarray:
     """Integer positions of one modality's columns."""
+    everything = np.arange(len(labels))
     if callable(columns):
         columns = columns(X)
     if isinstance(columns, slice):
-        positions = np.arange(len(labels))[_positional(X, name, columns)]
+        positions = everything[_positional(X, name, columns)]
     else:
         wanted = _listed(X, name, columns)
         if wanted and all(isinstance(value, bool | np.bool_) for value in wanted):
-            positions = np.flatnonzero(_mask(labels, name, wanted))
+            positions = everything[_mask(labels, name, wanted)]
         else:
-            positions = np.concatenate([np.arange(0), *(_locate(X, labels, name, value) for value in wanted)])
+            found = [np.atleast_1d(everything[_locate(X, labels, name, value)]) for value in wanted]
+            positions = np.concatenate([everything[:0], *found])
     if positions.size == 0:
         raise ValueError(f"Modality {name!r} has no columns; leave it out of `modalities` or give it some.")
     return positions
-
-
-def _mask(labels: Sequence[Hashable], name: Hashable, chosen: list[bool]) -> list[bool]:
-    if len(chosen) != len(labels):
-        raise ValueError(
-            f"The mask of modality {name!r} has {len(chosen)} entries, but X has {len(labels)} columns; give "
-            "one entry per column."
-        )
-    return chosen
 
 
 def _positional(X: Any, name: Hashable, columns: slice) -> slice:
@@ -125,16 +118,18 @@ def _positional(X: Any, name: Hashable, columns: slice) -> slice:
     if not isinstance(X, pd.DataFrame):
         raise ValueError(f"Modality {name!r} asks for {columns}, but X has no column names; use positions.")
     try:
+        for bound in bounds:
+            X.columns.get_loc(bound)  # of sorted labels, pandas takes unknown bounds too
         return X.columns.slice_indexer(columns.start, columns.stop, columns.step)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"Modality {name!r} asks for {columns}, which does not fit the columns of X "
-            f"({excerpt(X.columns)}): {error}"
+            f"({excerpt(X.columns)}): {error}."
         ) from error
 
 
 def _listed(X: Any, name: Hashable, columns: Any) -> list[Any]:
-    """Columns asked for, one by one, where a single one may stand for a list of one."""
+    """Columns asked for, one by one; a single one may stand for a list of one."""
     if isinstance(columns, Set):
         raise ValueError(f"The columns of modality {name!r} are a set, which has no order; give a list.")
     is_label = isinstance(columns, tuple) and isinstance(X, pd.DataFrame) and columns in X.columns
@@ -142,18 +137,26 @@ def _listed(X: Any, name: Hashable, columns: Any) -> list[Any]:
     return [columns] if is_single else list(columns)
 
 
-def _locate(X: Any, labels: Sequence[Hashable], name: Hashable, value: Any) -> np.ndarray:
-    """Positions of a label, several where it names the first level of MultiIndex columns."""
-    positions = np.arange(len(labels))
+def _mask(labels: Sequence[Hashable], name: Hashable, chosen: list[bool]) -> np.ndarray:
+    if len(chosen) != len(labels):
+        raise ValueError(
+            f"The mask of modality {name!r} has {len(chosen)} entries, but X has {len(labels)} columns; give "
+            "one entry per column."
+        )
+    return np.array(chosen, dtype=bool)
+
+
+def _locate(X: Any, labels: Sequence[Hashable], name: Hashable, value: Any) -> Any:
+    """Position of a label; a slice or a mask where it names the first level of MultiIndex columns."""
     is_frame = isinstance(X, pd.DataFrame)
     if is_frame:
         try:
-            return np.atleast_1d(positions[X.columns.get_loc(value)])
+            return X.columns.get_loc(value)
         except (KeyError, TypeError, pd.errors.InvalidIndexError):
             pass  # no label: a position, perhaps
     if isinstance(value, int | np.integer) and not (is_frame and "integer" in X.columns.inferred_type):
         if -len(labels) <= value < len(labels):
-            return positions[[int(value)]]
+            return int(value)
         raise ValueError(f"Modality {name!r} asks for column {value}, but X has {len(labels)} columns.")
     known = f"X has {excerpt(labels)}" if is_frame else "X has no column names, use positions"
     raise ValueError(f"Modality {name!r} asks for column {value!r}, which is not in X; {known}.")

@@ -24,8 +24,8 @@ def checked_posterior(network: Any, blocks: Blocks) -> Any:
     posterior = network.posterior(blocks)
     if not (posterior.mean.isfinite().all() and posterior.stddev.isfinite().all()):
         raise ValueError(
-            f"No finite posterior: {network.culprit(blocks)}. Look for extreme values in X, and check your own "
-            "encoders, if any."
+            f"No finite posterior: {network.culprit(blocks)}. Look for extreme values in X, and check your "
+            "own encoders, if any."
         )
     return posterior
 
@@ -55,7 +55,8 @@ def predictive_moments(
         distributions = _predictive(network, rows, nodes)
         loc = torch.cat([distribution.mean for distribution in distributions], dim=-1)  # (K, n, D)
         within = torch.cat([distribution.stddev for distribution in distributions], dim=-1).square().mean(0)
-        means.append(loc.mean(0).cpu())
+        # in float64: a float32 sum over draws depends on where in the pass a row stands
+        means.append(loc.mean(0, dtype=torch.float64).float().cpu())
         deviations.append((within + loc.var(0, correction=0)).sqrt().cpu())
     return torch.cat(means), torch.cat(deviations)
 

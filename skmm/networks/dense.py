@@ -117,8 +117,8 @@ def build_network(spec: Any, n_in: int, n_out: int, *, role: str, modality: Hash
         raise ValueError(f"{who} failed on an input of shape (2, {n_in}): {error}") from error
     if shape != (2, n_out):
         raise ValueError(
-            f"{who} must return shape (n, {n_out}) for n rows, but returned {shape} for 2 rows. Return a Module "
-            "instead of a factory to have a linear head of the right width added."
+            f"{who} must return shape (n, {n_out}) for n rows, but returned {shape} for 2 rows. Return a "
+            "Module instead of a factory to have a linear head of the right width added."
         )
     return module
 

@@ -114,9 +114,22 @@ class VAENetwork(nn.Module):
         ):
             inputs = likelihood.features(values, observed)
             if sees_mask:
-                inputs = torch.cat([inputs, (~observed).to(inputs.dtype)], dim=-1)
-            natural.append(self.family.natural(encoder(inputs)))
+                raw = encoder(torch.cat([inputs, (~observed).to(inputs.dtype)], dim=-1))
+            else:
+                raw = self._where_present(encoder, inputs, observed.any(-1))
+            natural.append(self.family.natural(raw))
         return Experts(torch.stack(natural), self.prior.natural(), self.family)
+
+    def _where_present(self, encoder: nn.Module, inputs: Tensor, present: Tensor) -> Tensor:
+        """Give a user's encoder only the rows that have its modality.
+
+        Masking what it says of the others would be too late: a division by zero inside it makes its own
+        gradients NaN, and its batch statistics would count rows that are not there.
+        """
+        raw = inputs.new_zeros(*present.shape, self.family.n_raw(self.n_components))
+        if not present.any():
+            return raw
+        return raw.masked_scatter(present[..., None], encoder(inputs[present]))
 
     def posterior(self, blocks: Blocks) -> Any:
         """Posterior of the latent variable given what is observed; the prior where nothing is."""

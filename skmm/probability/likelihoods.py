@@ -167,8 +167,8 @@ class Bernoulli(nn.Module):
             row, column = (int(i) for i in wrong.nonzero()[0])
             raise ValueError(
                 f"Modality {modality!r} has a 'bernoulli' likelihood, which takes 0 and 1 only; column "
-                f"{labels[column]!r} holds {values[row, column].item():.6g}. Threshold the values first, or use "
-                "likelihood='normal'."
+                f"{labels[column]!r} holds {values[row, column].item():.6g}. Threshold the values first, or "
+                "use likelihood='normal'."
             )
 
     def forward(self, raw: Tensor) -> IndependentBernoulli:
@@ -231,7 +231,7 @@ class Columnwise(nn.Module):
         The modality's columns that each part describes; together all of them, each once.
     """
 
-    def __init__(self, parts: Sequence[nn.Module], columns: Sequence[Sequence[int]]) -> None:
+    def __init__(self, parts: Sequence[Any], columns: Sequence[Sequence[int]]) -> None:
         super().__init__()
         self.parts: Any = nn.ModuleList(parts)
         self.n_raw = sum(part.n_raw for part in parts)

@@ -6,19 +6,18 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from skmm._blocks.blocks import Blocks
-from skmm.training.objectives import Objective
+from skmm.training.objectives import Objective, Terms
 from skmm.training.schedules import Schedule, one_cycle, warmup_end
 
 NOISE_RATE = 3.0  # noise scales must travel far from 1 in few steps: they learn this much faster
 MAX_GRADIENT_NORM = 10.0
 MAX_VALIDATIONS = 100  # small tables have more epochs than it pays to validate after
-DIAGNOSED_ROWS = 4096
 
 
 @dataclass
@@ -113,6 +112,8 @@ def fit_network(
     last_step = max(1, max_iter * steps_per_epoch - 1)
     first_choice = warmup_end(beta)
     validate_every = math.ceil(max_iter / MAX_VALIDATIONS)
+    # at once, while the weights still show who is to blame; on a GPU every look would stop the queue
+    on_cpu = blocks.joint.device.type == "cpu"
     history, best = History(), _Best(network)
     step = 0
     try:
@@ -125,7 +126,10 @@ def fit_network(
                 for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                     group["lr"] = peak * one_cycle(progress)
                 targets = blocks.rows(index)
-                terms = objective(network, corruption(targets), targets, beta(progress))
+                inputs = corruption(targets)
+                terms = objective(network, inputs, targets, beta(progress))
+                if on_cpu and not terms.loss.isfinite():
+                    _raise_not_finite(network, inputs, terms, epoch)
                 optimizer.zero_grad(set_to_none=True)
                 terms.loss.backward()
                 nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
@@ -134,7 +138,9 @@ def fit_network(
                 totals = row if totals is None else totals + row
                 step += 1
             assert totals is not None
-            _record(history, network, blocks, (totals / blocks.n_rows).tolist(), len(terms.reconstruction))
+            if not totals.isfinite().all():
+                _raise_not_finite(network, inputs, terms, epoch)
+            _record(history, (totals / blocks.n_rows).tolist(), len(terms.reconstruction))
             if validate is not None and ((epoch + 1) % validate_every == 0 or epoch + 1 == max_iter):
                 history.validation.append(validate(network.eval()))
                 if progress >= first_choice:
@@ -146,8 +152,8 @@ def fit_network(
         if history.n_iter == 0:
             raise  # there is nothing worth keeping yet
         warnings.warn(
-            f"Training was interrupted in epoch {history.n_iter + 1} of {max_iter}; the estimator keeps the best "
-            "weights so far.",
+            f"Training was interrupted in epoch {history.n_iter + 1} of {max_iter}; the estimator keeps the "
+            "best weights so far.",
             UserWarning,
             stacklevel=2,
         )
@@ -194,30 +200,31 @@ def _optimizer(network: nn.Module, learning_rate: float, weight_decay: float) ->
     return torch.optim.AdamW([group for group in settings if group["params"]], fused=True)
 
 
-def _record(
-    history: History, network: nn.Module, blocks: Blocks, means: list[float], n_modalities: int
-) -> None:
-    """Append an epoch's means to the history; raise where they are not finite."""
-    loss, reconstruction, kl = means[0], means[1 : n_modalities + 1], means[n_modalities + 1 :]
-    if not all(map(math.isfinite, means)):
-        names = list(getattr(network, "names", range(n_modalities)))
-        terms = [f"the reconstruction of modality {name!r}" for name in names] + ["the KL divergence"]
-        wrong = [
-            term
-            for term, value in zip(terms, [*reconstruction, sum(kl)], strict=True)
-            if not math.isfinite(value)
-        ]
-        culprit = getattr(network.eval(), "culprit", None)
-        rows = blocks.rows(slice(0, DIAGNOSED_ROWS))
-        raise FloatingPointError(
-            f"The loss became {loss} in epoch {history.n_iter + 1}: {' and '.join(wrong) or 'their sum'} "
-            f"is not finite; {culprit(rows) if culprit else 'no part of the network is known to be at fault'}. "
-            "Try a smaller learning_rate_init, look for extreme values in X, and check your own encoders and "
-            "decoders, if any."
-        )
-    history.loss.append(loss)
-    history.reconstruction.append(reconstruction)
-    history.kl.append(kl)
+def _record(history: History, means: list[float], n_modalities: int) -> None:
+    """Append an epoch's means to the history."""
+    history.loss.append(means[0])
+    history.reconstruction.append(means[1 : n_modalities + 1])
+    history.kl.append(means[n_modalities + 1 :])
+
+
+def _raise_not_finite(network: nn.Module, inputs: Blocks, terms: Terms, epoch: int) -> NoReturn:
+    """Say which term of the loss is not finite, and which part of the network is at fault."""
+    names = getattr(network, "names", range(len(terms.reconstruction)))
+    wrong = [
+        f"the reconstruction of modality {name!r}"
+        for name, value in zip(names, terms.reconstruction, strict=True)
+        if not value.isfinite()
+    ]
+    if not terms.kl.isfinite().all():
+        wrong.append("the KL divergence")
+    culprit = getattr(network.eval(), "culprit", None)
+    raise FloatingPointError(
+        f"The loss became {float(terms.loss.detach())} in epoch {epoch + 1}: "
+        f"{' and '.join(wrong) or 'their sum'} is not finite; "
+        f"{culprit(inputs) if culprit else 'no part of the network is known to be at fault'}. "
+        "Try a smaller learning_rate_init, look for extreme values in X, and check your own encoders and "
+        "decoders, if any."
+    )
 
 
 def _report(history: History, max_iter: int, verbose: int) -> None:

@@ -51,7 +51,7 @@ def try_network(network: Any, objective: Objective, rows: Blocks) -> None:
     n = rows.n_rows
     network.eval()
     posterior = network.posterior(rows)
-    moments = []
+    moments: list[Any] = []
     for what in ("mean", "stddev"):
         moments.append(getattr(posterior, what, None))
         _check_shape(moments[-1], (n, network.n_components), f"fusion must return a posterior whose {what}")
@@ -66,8 +66,8 @@ def try_network(network: Any, objective: Objective, rows: Blocks) -> None:
         _check_shape(distribution.log_prob(values, observed), (1, n), f"{who} log_prob")
     if not all(moment.isfinite().all() for moment in moments):
         raise FloatingPointError(
-            f"Training cannot begin: {network.culprit(rows)}. Look for extreme values in X, and check your own "
-            "encoders and decoders, if any."
+            f"Training cannot begin: {network.culprit(rows)}. Look for extreme values in X, and check your "
+            "own encoders and decoders, if any."
         )
     terms = objective(network, rows, rows, 1.0)
     for what, shape in (("loss", ()), ("reconstruction", (len(network.names),))):

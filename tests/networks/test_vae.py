@@ -100,8 +100,41 @@ def test_encoders_see_values_and_where_they_are_missing(blocks):
     (seen,) = encoders[0].inputs
     torch.testing.assert_close(seen[:, :3], blocks.values[0] * observed, rtol=0, atol=0)
     torch.testing.assert_close(seen[:, 3:], 1.0 - observed.float(), rtol=0, atol=0)
-    (seen,) = encoders[1].inputs  # one that was not made for masks
-    torch.testing.assert_close(seen, blocks.values[1] * blocks.observed[1], rtol=0, atol=0)
+    (seen,) = encoders[1].inputs  # one that was not made for masks: only rows that have the modality
+    present = blocks.present[1]
+    expected = (blocks.values[1] * blocks.observed[1])[present]
+    torch.testing.assert_close(seen, expected, rtol=0, atol=0)
+    assert 0 < len(seen) < len(present)
+
+
+class Normalising(torch.nn.Module):
+    """Divides by zero where nothing was observed, as users' networks may."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.linear = torch.nn.Linear(n_in, n_out)
+
+    def forward(self, x):
+        return self.linear(x) / x.norm(dim=-1, keepdim=True)
+
+
+def test_users_encoder_that_fails_on_absent_rows_has_finite_gradients(blocks):
+    network = make_network(encoders=[Normalising(3, 4), Normalising(2, 4)], sees_mask=(False, False))
+    posterior = network.posterior(blocks)
+    assert posterior.mean.isfinite().all()
+    (posterior.mean.sum() + posterior.stddev.sum()).backward()
+    for parameter in network.encoders.parameters():
+        assert parameter.grad.isfinite().all()
+
+
+def test_modality_that_no_row_has(blocks):
+    network = make_network(
+        sees_mask=(True, False), encoders=[Dense(6, 4, (), "silu", 0.0), Normalising(2, 4)]
+    )
+    observed = blocks.joint_observed.clone()
+    observed[:, 3:] = False
+    without = Blocks.from_joint(blocks.joint, observed, SIZES)
+    assert network.posterior(without).mean.isfinite().all()
 
 
 def test_posterior_is_the_fusion_of_experts(blocks):

@@ -180,8 +180,8 @@ def test_bernoulli_names_modality_and_column_outside_its_support(value):
 
 # several likelihoods in one modality
 
-KINDS = ["binary", "continuous", "binary", "continuous", "continuous"]
-BINARY, CONTINUOUS = [0, 2], [1, 3, 4]
+KINDS = ["binary", "continuous", "continuous", "binary", "continuous"]
+BINARY, CONTINUOUS = [0, 3], [1, 2, 4]
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ class TestColumnwise:
 
     def test_features(self, mixed):
         likelihood = mixed[0]
-        values, observed = torch.ones(1, 5), torch.tensor([[True, True, False, True, False]])
+        values, observed = torch.ones(1, 5), torch.tensor([[True, True, True, False, False]])
         features = likelihood.features(3 * values, observed)
         assert sorted(features[0].tolist()) == [0.0, 0.0, 3.0, 3.0, 5.0]  # 2 * 3 - 1 for the flag
 
@@ -251,8 +251,8 @@ class TestColumnwise:
         values, observed = torch.zeros(2, 5), torch.ones(2, 5, dtype=torch.bool)
         values[0, 1] = 0.5  # a continuous column may hold it
         mixed[0].check(values, observed, "m", list("abcde"))
-        values[1, 2] = 0.5
-        with pytest.raises(ValueError, match=r"Modality 'm' .* column 'c' holds 0\.5"):
+        values[1, 3] = 0.5
+        with pytest.raises(ValueError, match=r"Modality 'm' .* column 'd' holds 0\.5"):
             mixed[0].check(values, observed, "m", list("abcde"))
 
     def test_moves_with_its_module(self, mixed):
