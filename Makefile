@@ -12,6 +12,8 @@ export MPLBACKEND ?= Agg
 
 .PHONY: demo test lint install clean
 
+# one thread: between steps of a small network, a second one only waits, and takes time from everything else
+demo: export OMP_NUM_THREADS = 1
 demo: $(STAMP)
 	$(BIN)/python examples/plot_complete_digits.py
 

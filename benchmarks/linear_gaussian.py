@@ -1,8 +1,8 @@
 """How near a fit with default parameters comes to the exact answers of a linear-Gaussian model.
 
 Three modalities share latent variables; 30 % of the modalities are removed from the training rows. Printed are
-the log-likelihood per row, and for each hidden modality the error of the completion, the ratio of reported
-deviation to exact one, and the coverage of 90 % intervals. Run ``python -m benchmarks.linear_gaussian``.
+the log-likelihood per row, and for each hidden modality the error of the completion, the ratio of the
+reported deviation to the exact one, and the coverage of 90 % intervals. Run ``python -m benchmarks.linear_gaussian``.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def main() -> None:
             error, floor = (np.sqrt(np.square(guess - test[:, hidden]).mean()) for guess in (mean, best))
             inside = (test[:, hidden] >= low) & (test[:, hidden] <= high)
             print(
-                f"  {name} hidden: RMSE {error:.3f}, exact {floor:.3f} (ratio {error / floor:.3f}); deviation / "
-                f"exact {np.mean(std / deviation):.3f}; 90 % intervals cover {inside.mean():.3f}"
+                f"  {name} hidden: RMSE {error:.3f}, exact {floor:.3f} (ratio {error / floor:.3f}); "
+                f"deviation / exact {np.mean(std / deviation):.3f}; 90 % intervals cover {inside.mean():.3f}"
             )
 
 

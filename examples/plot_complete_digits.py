@@ -13,11 +13,13 @@ alternatives.
 from __future__ import annotations
 
 import time
+import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - makes IterativeImputer importable
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -71,6 +73,7 @@ baselines = {
     # its defaults, but for the limits that keep a regression on rare pixels from running off the grey scale
     "IterativeImputer": IterativeImputer(min_value=0, max_value=16, random_state=0),
 }
+warnings.simplefilter("ignore", ConvergenceWarning)  # of IterativeImputer: more rounds do not help it here
 imputers = {name: baseline.fit(X_train_seen).transform for name, baseline in baselines.items()}
 imputers["MultimodalVAE"] = vae.impute
 table = pd.DataFrame(
@@ -111,7 +114,9 @@ def image(row: pd.Series) -> np.ndarray:
     return np.block([[top_left, top_right], [bottom_left, bottom_right]])
 
 
-figure, axes = plt.subplots(len(columns), n_shown, figsize=(n_shown, len(columns) + 0.2))
+figure, axes = plt.subplots(
+    len(columns), n_shown, figsize=(n_shown + 1.2, len(columns) + 0.4), layout="constrained"
+)
 colours = plt.get_cmap("gray_r").copy()
 colours.set_bad("#8fb8de")  # missing
 for axis_row, (title, frame) in zip(axes, columns.items(), strict=True):
@@ -120,7 +125,7 @@ for axis_row, (title, frame) in zip(axes, columns.items(), strict=True):
         axis.set(xticks=[], yticks=[])
     axis_row[0].set_ylabel(title, rotation=0, ha="right", va="center")
 figure.suptitle("Digits with missing quadrants (blue), completed by skmm.MultimodalVAE", fontsize=11)
-figure.tight_layout(pad=0.4)
+figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
 
 output = Path(__file__).parent / "output" if "__file__" in globals() else Path("output")
 output.mkdir(exist_ok=True)

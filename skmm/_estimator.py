@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skmm._blocks.blocks import Blocks
-from skmm._blocks.containers import stack, to_matrix
+from skmm._blocks.containers import row_index, stack, to_matrix
 from skmm._blocks.corruption import Dropout
 from skmm._blocks.layout import Layout, by_modality
 from skmm._torch import (
@@ -363,10 +363,10 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Returns
         -------
         X : array or DataFrame of shape (n_samples, n_features)
-            In the container of ``fit``, as float32.
+            In the container of ``fit``, as float32 (float64 where float32 could not tell values apart).
         """
         check_is_fitted(self, "module_")
-        index = getattr(Z, "index", None)
+        index = row_index(Z)
         points = check_array(Z, dtype=np.float32, input_name="Z")
         if points.shape[1] != self._n_features_out:
             raise ValueError(
@@ -375,7 +375,8 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             )
         with self._ready() as (network, device):
             mean = decoded_mean(network, torch.tensor(points), device)
-        return self.layout_.container.wrap(self.layout_.write(self._finite(mean)).astype(np.float32), index)
+        decoded = self.layout_.write(self._finite(mean)).astype(self.layout_.dtype)
+        return self.layout_.container.wrap(decoded, index)
 
     # --- completion ------------------------------------------------------------------------------------
 

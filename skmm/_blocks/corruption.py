@@ -96,7 +96,7 @@ def blank(X: Any, hidden: np.ndarray) -> Any:
         tensor = X.detach() if X.is_floating_point() else X.detach().to(torch.float64)
         return tensor.masked_fill(torch.as_tensor(hidden, device=tensor.device), torch.nan)
     if isinstance(X, np.ma.MaskedArray):
-        return np.ma.masked_array(X.copy(), mask=np.ma.getmaskarray(X) | hidden)
+        return np.ma.masked_array(X, mask=hidden, copy=True)  # on top of the mask it has
     array = entries(X)
     if array.dtype.kind not in "biufO":
         raise TypeError(

@@ -1,4 +1,4 @@
-"""Fixed points at which expectations over the latent variable are taken, the same for every row."""
+"""Fixed points at which expectations over the latent variable are taken."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
+
+from skmm._blocks.blocks import Blocks
 
 SEED = 0
 
@@ -63,6 +65,22 @@ def _balance(noise: Tensor) -> Tensor:
         factor = torch.linalg.cholesky(covariance)
         return torch.linalg.solve_triangular(factor, noise.T, upper=False).T
     return noise
+
+
+def own_noise(nodes: Nodes, rows: Blocks) -> Tensor:
+    """Move the noise of the nodes by a shift of each row's own, (n_draws, n, n_components).
+
+    Where all rows share their nodes, they share the nodes' error too, and their mean is no better than a
+    single row. The shift follows from the row's observed values alone, without a jump: shifted points are
+    folded at the ends of [0, 1], not wrapped, so that rounding of a value moves them by as little.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    speed = 3 + 6 * torch.rand(nodes.noise.shape[-1], generator=generator, dtype=torch.float64)
+    values = torch.where(rows.joint_observed, rows.joint, 0.0).double()
+    shift = values.flatten(1).sum(1)[:, None] * speed.to(values.device)  # (n, k)
+    moved = (torch.special.ndtr(nodes.noise) + (shift % 1).to(nodes.noise.dtype)) % 1
+    folded = 1 - (2 * moved - 1).abs()
+    return torch.special.ndtri(folded.clamp(1e-7, 1 - 1e-7))
 
 
 def rows_per_pass(n_draws: int, width: int) -> int:

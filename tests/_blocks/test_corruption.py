@@ -106,6 +106,16 @@ def test_the_survivor_is_one_that_the_row_has():
         assert torch.equal(drop(blocks, rates).joint_observed, observed)
 
 
+@pytest.mark.parametrize("rate_of_absent", [0.0, 0.5, 1.0])
+def test_absent_modalities_are_no_survivors(rate_of_absent):
+    """Where all that is present would go, one part of it stays, whatever becomes of the absent."""
+    observed = torch.ones(500, 6, dtype=torch.bool)
+    observed[:, 3:] = False
+    dropped = drop(Blocks.from_joint(torch.zeros(500, 6), observed, SIZES), (1.0, 1.0, rate_of_absent))
+    assert (dropped.present.sum(0) == 1).all()
+    assert not dropped.present[2].any()
+
+
 def test_cells_go_at_the_rates_of_their_modality():
     dropped = drop(make_blocks(), cell_rates=(0.3, 0.0, 0.6))
     assert share(~dropped.observed[0]) == pytest.approx(0.3, abs=TOLERANCE)

@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy import stats
 
+from skmm._blocks.blocks import Blocks
 from skmm._torch import isolated_rng
-from skmm.inference.nodes import fixed_nodes, rows_per_pass
+from skmm.inference.nodes import fixed_nodes, own_noise, rows_per_pass
 
 CPU = torch.device("cpu")
 
@@ -80,6 +81,44 @@ def test_the_global_generator_is_left_alone():
         before = torch.get_rng_state()
         fixed_nodes(16, 3, CPU, balanced=False)
         assert torch.equal(torch.get_rng_state(), before)
+
+
+def random_rows(n, n_features, seed=0):
+    joint = torch.randn(n, n_features, generator=torch.Generator().manual_seed(seed))
+    return Blocks.from_joint(joint, torch.ones(n, n_features, dtype=torch.bool), (n_features,))
+
+
+@pytest.mark.parametrize("n_features", [1, 15])
+def test_noise_of_a_rows_own_is_standard_normal_over_rows(n_features):
+    """At each node by itself, and independent between components, whatever the node."""
+    nodes = fixed_nodes(8, 3, CPU, balanced=False)
+    noise = own_noise(nodes, random_rows(20_000, n_features))
+    assert noise.shape == (8, 20_000, 3)
+    for node in noise.numpy():
+        for component in node.T:
+            assert stats.kstest(component, "norm").statistic < 0.015
+        assert np.abs(np.corrcoef(node.T) - np.eye(3)).max() < 0.03
+
+
+def test_noise_of_a_rows_own_is_still_well_spread():
+    """Each row's nodes come closer to normal moments than chance would, by far."""
+    noise = own_noise(fixed_nodes(64, 3, CPU, balanced=False), random_rows(500, 10))
+    by_chance = 64**-0.5
+    assert noise.mean(0).square().mean().sqrt() < 0.3 * by_chance
+    assert (noise.std(0) - 1).square().mean().sqrt() < 0.5 * by_chance / 2**0.5
+
+
+def test_noise_of_a_rows_own_follows_from_its_observed_values():
+    nodes, rows = fixed_nodes(8, 3, CPU, balanced=False), random_rows(6, 4)
+    noise = own_noise(nodes, rows)
+    torch.testing.assert_close(own_noise(nodes, rows.rows(slice(2, 4))), noise[:, 2:4], rtol=0, atol=0)
+    mask = torch.ones(6, 4, dtype=torch.bool)
+    mask[3, 1] = False
+    observed = own_noise(nodes, Blocks.from_joint(rows.joint, mask, (4,)))
+    spoiled = own_noise(nodes, Blocks.from_joint(torch.where(mask, rows.joint, 1e30), mask, (4,)))
+    torch.testing.assert_close(spoiled, observed, rtol=0, atol=0)
+    same = (observed == noise).all(2).all(0)
+    assert same.tolist() == [True, True, True, False, True, True]
 
 
 @pytest.mark.parametrize(("n_draws", "width"), [(1, 1), (64, 100), (1, 10**9), (10**6, 10**6), (0, 0)])
