@@ -1,1 +1,1 @@
-"""Measurements behind the figures in the documentation; each module runs on its own: python -m benchmarks.NAME."""
+"""Measurements behind the documentation; each module runs on its own, as python -m benchmarks.NAME."""

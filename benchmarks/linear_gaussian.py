@@ -1,8 +1,9 @@
 """How near a fit with default parameters comes to the exact answers of a linear-Gaussian model.
 
-Three modalities share latent variables; 30 % of the modalities are removed from the training rows. Printed are
-the log-likelihood per row, and for each hidden modality the error of the completion, the ratio of the
-reported deviation to the exact one, and the coverage of 90 % intervals. Run ``python -m benchmarks.linear_gaussian``.
+Three modalities share latent variables; 30 % of the modalities are removed from the training rows. Printed
+are the log-likelihood per row, and for each hidden modality the error of the completion, the ratio of the
+reported deviation to the exact one, and the coverage of 90 % intervals. Run
+``python -m benchmarks.linear_gaussian``.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def report(vae: skmm.MultimodalVAE, test: pd.DataFrame) -> None:
     distance = np.median(explained_by(draws, np.broadcast_to(second, draws.shape)))
     truth = np.median(explained_by(test["first"].to_numpy(), second))
     print(
-        f"  draws of first given second: median misfit {distance:.2f} noise deviations (true rows {truth:.2f})"
+        f"  draws of first given second: median misfit {distance:.2f} noise deviations (rows {truth:.2f})"
     )
 
 
@@ -91,8 +91,8 @@ def draw_picture(vae: skmm.MultimodalVAE, test: pd.DataFrame, path: Path) -> Non
     axes[0].plot(*test["first"].to_numpy().T, ".", ms=2, alpha=0.4, label="data")
     axes[0].plot(*new.to_numpy().T, ".", ms=2, alpha=0.4, label="draws")
     axes[0].set_title("new rows")
-    # (x2, y2) that two or more x1 explain: sin(2 pi x1) is the same at x1 and 1/2 - x1
-    for axis, root in zip(axes[1:], (-0.75, 0.15, 0.45), strict=True):
+    # one branch; two, as x1 and -x1 give the same second modality; two that noise tells apart in part
+    for axis, root in zip(axes[1:], (-0.75, 0.5, 0.2), strict=True):
         second = [root**2, np.sin(2 * np.pi * root) + 0.5 * root**2]
         row = pd.DataFrame([[np.nan, np.nan, *second]], columns=test.columns)
         draws = vae.sample(400, given=row, random_state=2)["first"].to_numpy()

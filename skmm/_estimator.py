@@ -160,7 +160,8 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         )
         objective = _make(self.objective, OBJECTIVES)
         with isolated_rng(draw_seed(self.random_state), device), float32_by_default():
-            network = self._build(layout).to(device=device, dtype=torch.float32)
+            network: Any = self._build(layout).to(device=device, dtype=torch.float32)
+            network.importance_weighted = bool(getattr(objective, "importance_weighted", False))
             self._check_support(network, layout, blocks)
             if continued:
                 self._take_weights(network)

@@ -57,7 +57,7 @@ class MultimodalVAE(MultimodalEstimator):
     modality_dropout : float or dict, default=0.2
         Probability with which a row's modality is hidden from the encoders in training. Its values are
         scored all the same: this is what trains completion. A row keeps at least one modality.
-    cell_dropout : float or dict, default=0.1
+    cell_dropout : float or dict, default=0.05
         Probability with which a single cell is hidden from the encoders in training.
     dropout : float or dict, default=0.1
         Probability with which a hidden unit is dropped in training.
@@ -170,7 +170,7 @@ class MultimodalVAE(MultimodalEstimator):
         posterior: Any = "normal",
         beta: Any = 0.5,
         modality_dropout: Any = 0.2,
-        cell_dropout: Any = 0.1,
+        cell_dropout: Any = 0.05,
         dropout: Any = 0.1,
         modality_weights: Any = None,
         encoders: dict[Hashable, Any] | None = None,

@@ -228,14 +228,14 @@ def to_matrix(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
 
 def _readable(X: Any) -> Any:
     """Turn what scikit-learn would misread into an array of the same numbers."""
-    several = isinstance(X, list | tuple) and len(X) > 0 and all(getattr(x, "ndim", 0) == 2 for x in X)
-    if several or isinstance(X, Mapping):
+    if sparse.issparse(X) or not isinstance(X, list | tuple | Mapping | np.ndarray | Tensor):
+        return X  # scikit-learn knows it, or refuses it
+    tables = isinstance(X, list | tuple) and len(X) > 0 and all(getattr(x, "ndim", 0) == 2 for x in X)
+    if tables or isinstance(X, Mapping):
         raise TypeError(
             f"X is a {type(X).__name__} of separate tables; put them side by side first, with "
             "skmm.stack_modalities({'audio': A, 'video': B})."
         )
-    if not isinstance(X, list | tuple | np.ndarray | Tensor):
-        return X
     array = entries(X)
     if array.dtype.kind in "biufc" or array.ndim != 2:
         return array

@@ -9,7 +9,10 @@ from torch import Tensor
 
 from skmm._blocks.blocks import Blocks
 from skmm.inference.expectations import checked_posterior, passes
+from skmm.inference.importance import resampled_points
 from skmm.inference.nodes import rows_per_pass
+
+N_CANDIDATES = 512  # points of a row from which its draws are resampled, where points are weighted
 
 
 @torch.no_grad()
@@ -30,8 +33,13 @@ def draw_completions(network: Any, blocks: Blocks, n_draws: int, device: torch.d
     a table keeps what was observed.
     """
     draws = []
-    for rows in passes(network, blocks, n_draws, device):
-        z = checked_posterior(network, rows).rsample(n_draws)
+    n_points = max(n_draws, N_CANDIDATES) if network.importance_weighted else n_draws
+    for rows in passes(network, blocks, n_points, device):
+        posterior = checked_posterior(network, rows)
+        if network.importance_weighted:
+            z = resampled_points(network, rows, posterior, n_draws, n_points)
+        else:
+            z = posterior.rsample(n_draws)
         values = [
             distribution.given(x, observed).sample()
             for distribution, x, observed in zip(network.decode(z), rows.values, rows.observed, strict=True)

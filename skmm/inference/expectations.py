@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from skmm._blocks.blocks import Blocks
+from skmm.inference.importance import fixed_points, take
 from skmm.inference.nodes import Nodes, fixed_nodes, rows_per_pass
 
 
@@ -47,17 +48,21 @@ def predictive_moments(
 ) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of every entry given the observed ones, both (n, n_features).
 
-    By the laws of total expectation and variance over fixed nodes of the posterior.
+    By the laws of total expectation and variance over points of the posterior.
     """
     nodes = fixed_nodes(n_draws, network.n_components, device, balanced=True)
     means, deviations = [], []
     for rows in passes(network, blocks, n_draws, device):
-        distributions = _predictive(network, rows, nodes)
+        z, weights = _points(network, rows, nodes, device)
+        distributions = _predictive(network, rows, z)
         loc = torch.cat([distribution.mean for distribution in distributions], dim=-1)  # (K, n, D)
-        within = torch.cat([distribution.stddev for distribution in distributions], dim=-1).square().mean(0)
+        scale = torch.cat([distribution.stddev for distribution in distributions], dim=-1)
+        weights = weights[..., None]
         # in float64: a float32 sum over draws depends on where in the pass a row stands
-        means.append(loc.mean(0, dtype=torch.float64).float().cpu())
-        deviations.append((within + loc.var(0, correction=0)).sqrt().cpu())
+        mean = (weights * loc).sum(0, dtype=torch.float64)
+        spread = scale.square() + (loc - mean.to(loc.dtype)).square()
+        means.append(mean.float().cpu())
+        deviations.append((weights * spread).sum(0, dtype=torch.float64).sqrt().float().cpu())
     return torch.cat(means), torch.cat(deviations)
 
 
@@ -78,7 +83,10 @@ def predictive_quantiles(
     nodes = fixed_nodes(n_draws, network.n_components, device, balanced=False)
     quantiles = []
     for rows in passes(network, blocks, n_draws, device):
-        distributions = _predictive(network, rows, nodes)
+        z, weights = _points(network, rows, nodes, device)
+        if network.importance_weighted:
+            z = take(z, _spread_evenly(weights))
+        distributions = _predictive(network, rows, z)
         draws = torch.cat([distribution.quantile(nodes.level) for distribution in distributions], dim=-1)
         quantiles.append(torch.quantile(draws, q.to(draws), dim=0).cpu())
     return torch.cat(quantiles, dim=1)
@@ -96,9 +104,33 @@ def decoded_mean(network: Any, z: Tensor, device: torch.device) -> Tensor:
     )
 
 
-def _predictive(network: Any, rows: Blocks, nodes: Nodes) -> list[Any]:
-    """Distribution of each modality at the nodes of each row's posterior, given its own observed features."""
-    z = checked_posterior(network, rows).at(nodes.noise, nodes.part)  # (K, n, k)
+def _points(network: Any, rows: Blocks, nodes: Nodes, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Points of each row's posterior, (K, n, k), and their weights, (K, n) or (K, 1), which sum to 1.
+
+    Where training made the posterior a proposal, the points are weighted by what was observed; elsewhere
+    they count alike. (Weights are no cure for a posterior that is merely imprecise: on real tables hardly
+    a point of 64 would be left.)
+    """
+    posterior = checked_posterior(network, rows)
+    n_draws = len(nodes.noise)
+    if network.importance_weighted:
+        z, log_weights = fixed_points(network, rows, posterior, n_draws, device)
+        return z, log_weights.softmax(0)
+    z = posterior.at(nodes.noise, nodes.part)
+    return z, z.new_full((n_draws, 1), 1 / n_draws)
+
+
+def _spread_evenly(weights: Tensor) -> Tensor:
+    """Index (K, n) in which each of K points stands as often as its weight says."""
+    n_draws = len(weights)
+    levels = (torch.arange(n_draws, device=weights.device, dtype=weights.dtype) + 0.5) / n_draws
+    upper = weights.cumsum(0).T.contiguous()  # (n, K)
+    index = torch.searchsorted(upper, levels.expand(len(upper), -1).contiguous())
+    return index.clamp_max(n_draws - 1).T
+
+
+def _predictive(network: Any, rows: Blocks, z: Tensor) -> list[Any]:
+    """Distribution of each modality at points of each row, given the modality's own observed features."""
     return [
         distribution.given(values, observed)
         for distribution, values, observed in zip(network.decode(z), rows.values, rows.observed, strict=True)

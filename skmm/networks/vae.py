@@ -73,6 +73,7 @@ class VAENetwork(nn.Module):
     """
 
     modality_weights: Tensor
+    importance_weighted = False  # set on the instance where the objective makes the posterior a proposal
 
     def __init__(
         self,

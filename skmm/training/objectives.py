@@ -1,8 +1,9 @@
 """Objectives: what training maximises.
 
 An objective is called as ``objective(network, inputs, targets, beta) -> Terms``. It sees latent points and
-distributions, never a fusion rule, and never a particular prior. To add one, write such a class here and
-name it in ``OBJECTIVES``.
+distributions, never a fusion rule, and never a particular prior. Its attribute ``importance_weighted`` says
+that it makes the posterior a proposal, whose points have to be weighted afterwards. To add one, write such
+a class here and name it in ``OBJECTIVES``.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class ELBO(BaseEstimator):
     .. [2] Higgins et al. (2017), "beta-VAE", eq. 4.
     """
 
+    importance_weighted = False
+
     def __init__(self, n_draws: int = 1) -> None:
         self.n_draws = n_draws
 
@@ -78,6 +81,9 @@ class ELBO(BaseEstimator):
 class IWAE(BaseEstimator):
     r"""Importance-weighted evidence lower bound, tighter with every draw.
 
+    It forgives a posterior that covers more than it should, such as several explanations of the same row;
+    completions and draws of a model trained with it weight the points of the posterior in turn.
+
     .. math:: \log \frac1K \sum_k \exp\Big(\sum_m w_m \log p(x_m|z_k)
               + \beta\,(\log p(z_k) - \log q(z_k|x))\Big)
 
@@ -91,6 +97,8 @@ class IWAE(BaseEstimator):
     .. [1] Burda, Grosse and Salakhutdinov (2016), "Importance Weighted Autoencoders", eq. 8.
     .. [2] Mattei and Frellsen (2019), "MIWAE", eq. 4, for incomplete data.
     """
+
+    importance_weighted = True
 
     def __init__(self, n_draws: int = 10) -> None:
         self.n_draws = n_draws

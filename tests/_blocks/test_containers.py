@@ -223,6 +223,7 @@ WRONG = {
     "complex tensor": (torch.tensor([[1j, 2], [3, 4]]), ValueError, "Complex data not supported"),
     "masked complex": (masked(NUMBERS, 0).astype(complex), ValueError, "Complex data not supported"),
     "sparse matrix": (sparse.csr_matrix(np.eye(3)), TypeError, "(?s)Sparse data was passed.*toarray"),
+    "sparse dict": (sparse.dok_array(np.eye(3)), TypeError, "(?s)Sparse data was passed.*toarray"),
     "sparse array": (sparse.coo_array(np.eye(3)), TypeError, "(?s)Sparse data was passed.*toarray"),
     "sparse frame": (
         pd.DataFrame(np.eye(2), columns=["p", "q"]).astype({"q": "Sparse[float]"}),
