@@ -78,9 +78,7 @@ def report(vae: skmm.MultimodalVAE, test: pd.DataFrame) -> None:
     second = test["second"].to_numpy()
     distance = np.median(explained_by(draws, np.broadcast_to(second, draws.shape)))
     truth = np.median(explained_by(test["first"].to_numpy(), second))
-    print(
-        f"  draws of first given second: median misfit {distance:.2f} noise deviations (rows {truth:.2f})"
-    )
+    print(f"  draws of first given second: median misfit {distance:.2f} noise deviations (rows {truth:.2f})")
 
 
 def draw_picture(vae: skmm.MultimodalVAE, test: pd.DataFrame, path: Path) -> None:

@@ -73,31 +73,38 @@ def resolve_device(device: str | torch.device) -> torch.device:
         If torch does not know the name, or the machine lacks the device.
     """
     resolved = _as_device(device)
-    if resolved.type == "cuda":
-        n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if n_devices == 0:
-            raise ValueError(
-                f"device={device!r} was asked for, but torch finds no CUDA device on this machine; "
-                "use device='auto' to fall back on the CPU."
-            )
-        if resolved.index is not None and resolved.index >= n_devices:
-            raise ValueError(
-                f"device={device!r} was asked for, but this machine has {n_devices} CUDA device(s)."
-            )
+    lacking = _lacking(resolved)
+    if lacking:
+        raise ValueError(
+            f"device={device!r} was asked for, but torch finds {lacking}; use device='auto' to fall back on "
+            "the CPU."
+        )
     return resolved
 
 
 def inference_device(device: str | torch.device) -> torch.device:
     """As :func:`resolve_device`, but fall back on the CPU: what was fitted elsewhere must still predict."""
-    if _as_device(device).type == "cuda" and not torch.cuda.is_available():
+    resolved = _as_device(device)
+    lacking = _lacking(resolved)
+    if lacking:
         warnings.warn(
-            f"The estimator was fitted with device={device!r}, but torch finds no CUDA device on this "
-            "machine; computing on the CPU.",
+            f"The estimator was fitted with device={device!r}, but torch finds {lacking}; computing on the "
+            "CPU.",
             UserWarning,
             stacklevel=2,
         )
         return torch.device("cpu")
-    return resolve_device(device)
+    return resolved
+
+
+def _lacking(device: torch.device) -> str:
+    """What this machine has instead of a device that it lacks; empty where it has it."""
+    if device.type != "cuda":
+        return ""
+    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if n_devices == 0:
+        return "no CUDA device on this machine"
+    return f"only {n_devices} CUDA device(s) on this machine" if (device.index or 0) >= n_devices else ""
 
 
 def _as_device(device: str | torch.device) -> torch.device:

@@ -77,7 +77,7 @@ class MultimodalVAE(MultimodalEstimator):
         Number of epochs. "auto" takes about 3000 steps.
     batch_size : int or "auto", default="auto"
         Rows of a step. "auto" goes from 64 for small tables to 1024 for large ones.
-    learning_rate_init : float, default=0.003
+    learning_rate_init : float, default=0.01
         Peak of the one-cycle learning rate of AdamW.
     weight_decay : float, default=0.01
     early_stopping : bool or "auto", default="auto"
@@ -179,7 +179,7 @@ class MultimodalVAE(MultimodalEstimator):
         activation: str = "silu",
         max_iter: int | str = "auto",
         batch_size: int | str = "auto",
-        learning_rate_init: float = 3e-3,
+        learning_rate_init: float = 1e-2,
         weight_decay: float = 1e-2,
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.1,

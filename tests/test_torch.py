@@ -124,9 +124,11 @@ def test_cuda_on_a_machine_without(device, cuda_devices):
 def test_cuda_device_that_does_not_exist(cuda_devices):
     cuda_devices(2)
     with pytest.raises(
-        ValueError, match=r"device='cuda:2' was asked for, but this machine has 2 CUDA device\(s\)"
+        ValueError, match=r"device='cuda:2' was asked for, but torch finds only 2 CUDA device\(s\)"
     ):
         resolve_device("cuda:2")
+    with pytest.warns(UserWarning, match=r"fitted with device='cuda:2', .* computing on the CPU"):
+        assert inference_device("cuda:2") == torch.device("cpu")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", ""])

@@ -82,9 +82,13 @@ class NormalMixture:
         """
         if self.log_weights is None:
             return self.loc + self.scale * noise
-        upper = self.log_weights.exp().cumsum(0)  # (C, ...)
-        index = (part[:, None] >= upper[:-1]).sum(1)  # (K, ...): rounding cannot take it past the last part
-        index = torch.minimum(index, (self.log_weights > -torch.inf).long().cumsum(0).argmax(0))
+        # in an order that the parts' own places settle: the same points whatever order the modalities have
+        order = self.loc[..., 0].argsort(dim=0, stable=True)  # (C, ...)
+        weights = self.log_weights.exp().gather(0, order)
+        index = (part[:, None] >= weights.cumsum(0)[:-1]).sum(1)  # (K, ...)
+        # rounding of the sum must not choose a part without weight
+        index = torch.minimum(index, (weights > 0).long().cumsum(0).argmax(0))
+        index = order.gather(0, index.expand(-1, *order.shape[1:]))
         index = index[..., None].expand(-1, *self.loc.shape[1:])
         return self.loc.gather(0, index) + self.scale.gather(0, index) * noise
 

@@ -82,16 +82,16 @@ class TestMixture:
         assert (gradient[mixture.log_weights == -torch.inf] == 0).all()
 
     def test_at_chooses_parts_by_their_weights(self, mixture, parameters):
-        """The part whose share of [0, 1) holds the number, counted with plain loops."""
+        """The part whose share of [0, 1) holds the number, in the order of their places, with plain loops."""
         loc, scale, weights = parameters
         noise = torch.randn(50, N_ROWS, N_COMPONENTS, dtype=torch.float64)
         part = torch.rand(50, N_ROWS, dtype=torch.float64)
         z = mixture.at(noise, part)
         for draw in range(50):
             for row in range(N_ROWS):
-                chosen = np.searchsorted(
-                    np.cumsum(weights[:, row].numpy()), part[draw, row].item(), side="right"
-                )
+                order = np.argsort(loc[:, row, 0].numpy())
+                shares = np.cumsum(weights[order, row].numpy())
+                chosen = order[np.searchsorted(shares, part[draw, row].item(), side="right")]
                 assert weights[chosen, row] > 0
                 expected = loc[chosen, row] + scale[chosen, row] * noise[draw, row]
                 torch.testing.assert_close(z[draw, row], expected)
@@ -103,6 +103,12 @@ class TestMixture:
         mixture = NormalMixture(torch.arange(7.0)[:, None, None], torch.ones(7, 1, 1), weights.log()[:, None])
         z = mixture.at(torch.zeros(1, 1, 1), torch.full((1, 1), number))
         assert weights[int(z.item())] > 0
+
+    def test_at_does_not_depend_on_the_order_of_the_parts(self, mixture):
+        noise = torch.randn(50, N_ROWS, N_COMPONENTS, dtype=torch.float64)
+        part = torch.rand(50, N_ROWS, dtype=torch.float64)
+        other = NormalMixture(mixture.loc.flip(0), mixture.scale.flip(0), mixture.log_weights.flip(0))
+        torch.testing.assert_close(other.at(noise, part), mixture.at(noise, part))
 
     def test_nodes_are_shared_by_rows(self, mixture):
         """Noise and part of shape (n_draws, 1, ...) serve every row."""
