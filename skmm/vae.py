@@ -45,7 +45,8 @@ class MultimodalVAE(MultimodalEstimator):
     fusion : {"poe", "moe", "mopoe"} or callable, default="poe"
         How modalities are combined: product of experts, mixture of experts, mixture of products.
     objective : {"elbo", "iwae"} or callable, default="elbo"
-        What training maximises; :class:`skmm.ELBO` and :class:`skmm.IWAE` take parameters.
+        What training maximises; :class:`skmm.ELBO` and :class:`skmm.IWAE` take parameters. "iwae" takes
+        several times as long, and finds several explanations of the same row where there are several.
     prior : {"normal"} or callable, default="normal"
         Prior of the latent variables.
     posterior : {"normal"} or posterior family, default="normal"
@@ -68,8 +69,9 @@ class MultimodalVAE(MultimodalEstimator):
     encoders, decoders : dict, default=None
         Networks by modality. A torch Module is copied and used as a trunk, to which a linear head is added;
         a callable ``f(n_in, n_out)`` returns the whole Module. An encoder is given the modality's features
-        (standardised, zero where missing), a decoder the latent variables. Modalities that are left out get
-        a multilayer perceptron beside a linear path, which also sees where values are missing.
+        (standardised, zero where missing) in the rows that have it, a decoder the latent variables.
+        Modalities that are left out get a multilayer perceptron beside a linear path, which also sees where
+        values are missing.
     hidden_layer_sizes : int or sequence of int, default=(128,)
         Of the default encoders and decoders; () leaves the linear path.
     activation : {"silu", "relu", "gelu", "elu", "tanh"}, default="silu"
@@ -114,7 +116,9 @@ class MultimodalVAE(MultimodalEstimator):
     loss_curve_ : list of float
         Mean training loss of each epoch.
     validation_scores_ : list of float or None
-        Lower bound of the log-likelihood of the validation rows after each epoch, in standardised units.
+        Scores of validation rows, after every epoch or, where there are many, about a hundred times: the
+        bound of :meth:`score` in standardised units, averaged over the middle half of the rows, so that a
+        few unlikely rows do not decide.
     n_features_in_ : int
         Number of columns seen in ``fit``.
     feature_names_in_ : array of shape (n_features_in_,)
