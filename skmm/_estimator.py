@@ -259,7 +259,6 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         The mean itself would be decided by the few rows that are least likely: on small tables it stops
         training long before completions are at their best.
         """
-
         rows = validation.rows(slice(0, MAX_VALIDATION_ROWS))
 
         def validate(network: nn.Module) -> float:
