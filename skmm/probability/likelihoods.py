@@ -183,8 +183,7 @@ class ColumnwiseDistribution:
     columns: tuple[Tensor, ...]
 
     def _gather(self, pieces: Sequence[Tensor]) -> Tensor:
-        inverse = torch.cat(self.columns).argsort()
-        return torch.cat(list(pieces), dim=-1)[..., inverse]
+        return _in_order(pieces, self.columns)
 
     @property
     def mean(self) -> Tensor:
@@ -221,6 +220,11 @@ class ColumnwiseDistribution:
         return ColumnwiseDistribution(parts, self.columns)
 
 
+def _in_order(pieces: Sequence[Tensor], columns: Sequence[Tensor]) -> Tensor:
+    """Put groups of columns back into the order of the table."""
+    return torch.cat(list(pieces), dim=-1)[..., torch.cat(list(columns)).argsort()]
+
+
 class Columnwise(nn.Module):
     """Several likelihoods within one modality.
 
@@ -245,13 +249,11 @@ class Columnwise(nn.Module):
         return tuple(getattr(self, f"columns_{index}") for index in range(self._n_parts))
 
     def features(self, values: Tensor, observed: Tensor) -> Tensor:
-        return torch.cat(
-            [
-                part.features(values[..., columns], observed[..., columns])
-                for part, columns in zip(self.parts, self.columns, strict=True)
-            ],
-            dim=-1,
-        )
+        pieces = [
+            part.features(values[..., columns], observed[..., columns])
+            for part, columns in zip(self.parts, self.columns, strict=True)
+        ]
+        return _in_order(pieces, self.columns)
 
     def check(self, values: Tensor, observed: Tensor, modality: Hashable, labels: Sequence[Hashable]) -> None:
         for part, columns in zip(self.parts, self.columns, strict=True):

@@ -245,7 +245,8 @@ class TestColumnwise:
         likelihood = mixed[0]
         values, observed = torch.ones(1, 5), torch.tensor([[True, True, True, False, False]])
         features = likelihood.features(3 * values, observed)
-        assert sorted(features[0].tolist()) == [0.0, 0.0, 3.0, 3.0, 5.0]  # 2 * 3 - 1 for the flag
+        expected = torch.where(torch.isin(torch.arange(5), torch.tensor(BINARY)), 5.0, 3.0)  # 2 * 3 - 1
+        assert features[0].tolist() == (expected * observed[0]).tolist()  # in the order of the table
 
     def test_support_errors_name_the_users_column(self, mixed):
         values, observed = torch.zeros(2, 5), torch.ones(2, 5, dtype=torch.bool)
