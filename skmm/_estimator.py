@@ -126,6 +126,12 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If a parameter, or X, is not as it must be; the message says which and what to do.
         FloatingPointError
             If training diverges. As after every error, the estimator stays as it was before.
+
+        Warns
+        -----
+        UserWarning
+            If training is interrupted (Ctrl-C) after its first epoch: the estimator is fitted, with the best
+            weights so far.
         """
         before = self.__dict__.copy()
         try:
@@ -277,7 +283,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         except RuntimeError as error:
             raise ValueError(
                 "warm_start=True continues with the network of the last fit, but a parameter that shapes the "
-                f"network was changed since; set warm_start=False. {error}"
+                "network was changed since; set warm_start=False."
             ) from error
 
     # --- reading X -------------------------------------------------------------------------------------
@@ -510,8 +516,8 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Log-likelihood of the observed entries of each row, from below.
 
         An importance-sampled bound that tightens with ``n_draws``, at beta 1 and without modality weights,
-        in the units of X (nats; a density for continuous columns). Columns that did not vary in ``fit``
-        do not count.
+        in the units of X (nats; a density for continuous columns). Columns of numbers that did not vary in
+        ``fit`` do not count.
 
         Parameters
         ----------
@@ -577,7 +583,9 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
 def _make(value: Any, registry: dict[str, Any]) -> Any:
     """An object by its name in a registry, or a copy of the user's own."""
-    return registry[value]() if isinstance(value, str) else copy.deepcopy(value)
+    if isinstance(value, str):
+        return registry[value]()
+    return value() if isinstance(value, type) else copy.deepcopy(value)
 
 
 def _check_layer_sizes(sizes: Any) -> None:

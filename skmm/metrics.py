@@ -135,5 +135,6 @@ def _nothing_hidden(layout: Layout, hide: str, fraction: float) -> str:
         )
     return (
         f"No row of X has observed entries of two of the modalities {list(layout.names)}, so that none can "
-        "be hidden and completed from another one; give such rows, or use hide='cells'."
+        "be hidden and completed from another one; give such rows (in cross-validation, shuffle the folds), "
+        "or use hide='cells'."
     )

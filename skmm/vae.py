@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import numbers
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
@@ -52,8 +53,8 @@ class MultimodalVAE(MultimodalEstimator):
     posterior : {"normal"} or posterior family, default="normal"
         Posterior family of the latent variables.
     beta : float, {"constant", "linear", "cyclical", "sigmoid"} or callable, default=0.5
-        Weight of the divergence from the prior: a number, or a schedule such as
-        :class:`skmm.CyclicalSchedule`, whose parameters can be searched as ``beta__n_cycles``. Below 1 the
+        Weight of the divergence from the prior: a number, or a schedule. With ``beta=CyclicalSchedule()``,
+        its own parameters can be searched as ``beta__n_cycles``. Below 1 the
         model completes and reconstructs more closely; above 1 latent variables are pruned.
     modality_dropout : float or dict, default=0.2
         Probability with which a row's modality is hidden from the encoders in training. Its values are
@@ -71,7 +72,8 @@ class MultimodalVAE(MultimodalEstimator):
         a callable ``f(n_in, n_out)`` returns the whole Module. An encoder is given the modality's features
         (standardised, zero where missing) in the rows that have it, a decoder the latent variables.
         Modalities that are left out get a multilayer perceptron beside a linear path, which also sees where
-        values are missing.
+        values are missing. Use functions and classes of a module, not lambdas, if the estimator is to be
+        pickled.
     hidden_layer_sizes : int or sequence of int, default=(128,)
         Of the default encoders and decoders; () leaves the linear path.
     activation : {"silu", "relu", "gelu", "elu", "tanh"}, default="silu"
@@ -139,7 +141,9 @@ class MultimodalVAE(MultimodalEstimator):
     where :math:`C \subseteq O` is what dropout has left for the encoders to see. With the product of
     experts [1]_, :math:`q(z|x_C) \propto p(z) \prod_{m \in C} q_m(z|x_m)`. Missing entries enter no term.
 
-    Columns that do not vary in ``fit`` are completed with their constant and do not count in :meth:`score`.
+    Columns of numbers that do not vary in ``fit`` are completed with their constant and do not count in
+    :meth:`score`. Columns are centred and scaled inside, so one enormous value blurs its whole column: clip
+    such values, or take logarithms of heavy tails, first.
 
     References
     ----------
@@ -283,9 +287,10 @@ class MultimodalVAE(MultimodalEstimator):
             1.0 if weight is None else weight for weight in self._by_modality("modality_weights", names, 1.0)
         ]
         for name, weight in zip(names, weights, strict=True):
-            if not isinstance(weight, numbers.Real) or not float(weight) >= 0:
+            if not isinstance(weight, numbers.Real) or not 0 <= float(weight) < math.inf:
                 raise ValueError(
-                    f"modality_weights of modality {name!r} must be a number of at least 0, got {weight!r}."
+                    f"modality_weights of modality {name!r} must be a finite number of at least 0, got "
+                    f"{weight!r}."
                 )
         return [float(weight) for weight in weights]
 

@@ -10,7 +10,9 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
+import skmm
 from skmm import CyclicalSchedule, MultimodalVAE
+from skmm._torch import isolated_rng
 from skmm.probability.fusion import product_of_experts
 from skmm.probability.likelihoods import IndependentNormal, Normal
 from skmm.training.objectives import ELBO
@@ -316,7 +318,7 @@ def test_rates_that_leave_nothing(X, parameter):
 @pytest.mark.parametrize("weight", [-1, NAN, "auto", [1]], ids=repr)
 def test_weights_of_one_modality(X, weight):
     with pytest.raises(
-        ValueError, match="modality_weights of modality 'audio' must be a number of at least 0, got"
+        ValueError, match="modality_weights of modality 'audio' must be a finite number of at least 0, got"
     ):
         make(modality_weights={"audio": weight}).fit(X)
 
@@ -579,3 +581,59 @@ def test_schedule_of_wrong_values(X, value):
 def test_schedule_that_goes_wrong_at_the_end(X):
     with pytest.raises(ValueError, match=r"beta must be .* at progress 1\.0"):
         make(beta=CyclicalSchedule(stop=-1)).fit(X)
+
+
+# extension points
+
+
+@pytest.mark.parametrize("n_draws", [0, -2, 2.5, "3"])
+@pytest.mark.parametrize("objective", [skmm.ELBO, skmm.IWAE])
+def test_draws_of_an_objective(objective, n_draws):
+    with pytest.raises(ValueError, match="n_draws of the objective must be a positive whole number, got"):
+        MultimodalVAE(2, objective=objective(n_draws), max_iter=1).fit(np.eye(6))
+
+
+@pytest.mark.parametrize("n_cycles", [0, -2, 1.5, "4"])
+def test_cycles_of_a_schedule(n_cycles):
+    with pytest.raises(ValueError, match="n_cycles of the schedule must be a positive whole number, got"):
+        MultimodalVAE(2, beta=skmm.CyclicalSchedule(n_cycles=n_cycles), max_iter=1).fit(np.eye(6))
+
+
+@pytest.mark.parametrize(("objective", "beta"), [(skmm.IWAE, 1.0), ("elbo", skmm.LinearSchedule)])
+def test_classes_stand_for_their_defaults(objective, beta):
+    assert MultimodalVAE(2, objective=objective, beta=beta, max_iter=1).fit(np.eye(6)).n_iter_ == 1
+
+
+@pytest.mark.parametrize("made", [4, torch.nn.Linear(2, 2)])
+def test_likelihood_that_is_none(made):
+    with pytest.raises(
+        TypeError, match="must return a Module with n_raw, features and check, but it returned"
+    ):
+        MultimodalVAE(2, likelihood=lambda n: made, max_iter=1).fit(np.eye(6))
+
+
+def test_factory_of_another_signature():
+    with pytest.raises(TypeError, match=r"The encoder of modality 'x': the factory is called as f\(6, 4\)"):
+        MultimodalVAE(2, encoders={"x": lambda: None}, max_iter=1).fit(np.eye(6))
+
+
+def test_value_too_far_for_a_density():
+    X = np.random.RandomState(0).normal(size=(20, 3))
+    vae = MultimodalVAE(2, max_iter=1, random_state=0).fit(X)
+    X[3, 1] = 1e20
+    with pytest.raises(ValueError, match=r"Column 1 holds 1e\+20 in row 3, too far"):
+        vae.score(X)
+
+
+@pytest.mark.parametrize("n", [129, 193])
+def test_batch_norm_of_a_user_meets_single_rows(n):
+    """A last batch of one row, and a modality that one row of a batch has."""
+    X = np.random.RandomState(0).normal(size=(n, 5))
+    X[2:, :2] = np.nan
+    with isolated_rng(0):
+        encoder = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.BatchNorm1d(4), torch.nn.ReLU())
+    groups = {"rare": slice(0, 2), "rest": slice(2, 5)}
+    vae = MultimodalVAE(
+        2, modalities=groups, encoders={"rare": encoder}, batch_size=64, max_iter=3, random_state=0
+    )
+    assert np.isfinite(vae.fit(X).transform(X)).all()

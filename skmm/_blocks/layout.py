@@ -17,6 +17,7 @@ from skmm._blocks.modalities import excerpt, resolve_modalities
 
 # what results must be able to express, in standard deviations of a column
 WIDEST, FINEST = 1e3, 1e-3
+FARTHEST = 1e15  # standard deviations: beyond, densities overflow in float32
 
 
 @dataclass(frozen=True)
@@ -138,9 +139,9 @@ class Layout:
         return Blocks.from_joint(torch.tensor(values), torch.tensor(observed), self.sizes)
 
     def _check_reach(self, matrix: np.ndarray, values: np.ndarray) -> None:
-        infinite = np.isinf(values)
-        if infinite.any():
-            row, position = np.argwhere(infinite)[0].tolist()
+        too_far = np.abs(values) > FARTHEST
+        if too_far.any():
+            row, position = np.argwhere(too_far)[0].tolist()
             column = self.order[position]
             usual = f"mean {self.location[column]:.6g}, standard deviation {self.scale[column]:.6g}"
             raise ValueError(

@@ -109,7 +109,7 @@ def build_network(spec: Any, n_in: int, n_out: int, *, role: str, modality: Hash
         if isinstance(spec, nn.Module):
             module: Any = Trunk(copy.deepcopy(spec).to(torch.float32), n_in, n_out)
         else:
-            module = spec(n_in, n_out)
+            module = _call_factory(spec, n_in, n_out, who)
             if not isinstance(module, nn.Module):
                 raise TypeError(f"{who}: the factory must return a torch Module, got {module!r}.")
         shape = tuple(_probe(module.to(torch.float32), n_in).shape)
@@ -121,6 +121,13 @@ def build_network(spec: Any, n_in: int, n_out: int, *, role: str, modality: Hash
             "Module instead of a factory to have a linear head of the right width added."
         )
     return module
+
+
+def _call_factory(factory: Any, n_in: int, n_out: int, who: str) -> Any:
+    try:
+        return factory(n_in, n_out)
+    except TypeError as error:
+        raise TypeError(f"{who}: the factory is called as f({n_in}, {n_out}), but: {error}") from error
 
 
 def _probe(module: nn.Module, n_in: int) -> Tensor:

@@ -130,7 +130,11 @@ class VAENetwork(nn.Module):
         raw = inputs.new_zeros(*present.shape, self.family.n_raw(self.n_components))
         if not present.any():
             return raw
-        return raw.masked_scatter(present[..., None], encoder(inputs[present]))
+        rows = inputs[present]
+        if self.training and len(rows) == 1:
+            # batch statistics of a single row are an error in torch; those of the row and its copy are not
+            return raw.masked_scatter(present[..., None], encoder(rows.repeat(2, 1))[:1])
+        return raw.masked_scatter(present[..., None], encoder(rows))
 
     def posterior(self, blocks: Blocks) -> Any:
         """Posterior of the latent variable given what is observed; the prior where nothing is."""

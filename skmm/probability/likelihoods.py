@@ -299,5 +299,12 @@ def build_likelihood(spec: Any, kinds: Sequence[str]) -> nn.Module:
     for position, kind in enumerate(kinds):
         columns.setdefault(_class_of(spec, kind), []).append(position)
     if len(columns) == 1:
-        return next(iter(columns))(len(kinds))
+        likelihood = next(iter(columns))(len(kinds))
+        lacking = [name for name in ("n_raw", "features", "check") if not hasattr(likelihood, name)]
+        if not isinstance(likelihood, nn.Module) or lacking:
+            raise TypeError(
+                f"likelihood={spec!r} must return a Module with n_raw, features and check, but it returned "
+                f"{likelihood!r}{' without ' + ', '.join(lacking) if lacking else ''}."
+            )
+        return likelihood
     return Columnwise([make(len(positions)) for make, positions in columns.items()], list(columns.values()))

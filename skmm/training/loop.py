@@ -108,7 +108,7 @@ def fit_network(
     optimizer = _optimizer(network, learning_rate, weight_decay)
     peaks = [group["lr"] for group in optimizer.param_groups]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    steps_per_epoch = math.ceil(blocks.n_rows / batch_size)
+    steps_per_epoch = len(_batches(torch.arange(blocks.n_rows), batch_size))
     last_step = max(1, max_iter * steps_per_epoch - 1)
     first_choice = warmup_end(beta)
     validate_every = math.ceil(max_iter / MAX_VALIDATIONS)
@@ -121,7 +121,7 @@ def fit_network(
             totals: Tensor | None = None
             network.train()
             order = torch.randperm(blocks.n_rows, device=blocks.joint.device)
-            for index in order.split(batch_size):
+            for index in _batches(order, batch_size):
                 progress = step / last_step
                 for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                     group["lr"] = peak * one_cycle(progress)
@@ -160,6 +160,14 @@ def fit_network(
     history.best_epoch = best.restore(network) if best.epoch >= 0 else history.n_iter - 1
     network.eval()
     return history
+
+
+def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
+    """Cut rows into batches; a single row left over joins the one before, for users' batch statistics."""
+    batches = list(order.split(batch_size))
+    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 class _Best:

@@ -9,6 +9,7 @@ a class here and name it in ``OBJECTIVES``.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +67,7 @@ class ELBO(BaseEstimator):
 
     def __call__(self, network: Any, inputs: Blocks, targets: Blocks, beta: float) -> Terms:
         """Evaluate on a batch."""
-        latent = network.infer(inputs, self.n_draws)
+        latent = network.infer(inputs, _checked(self.n_draws))
         log_likelihood = network.log_likelihood(network.decode(latent.z), targets)  # (M, K, n)
         reconstruction = log_likelihood.mean((1, 2))
         kl = latent.kl.mean()
@@ -105,7 +106,7 @@ class IWAE(BaseEstimator):
 
     def __call__(self, network: Any, inputs: Blocks, targets: Blocks, beta: float) -> Terms:
         """Evaluate on a batch."""
-        latent = network.infer(inputs, self.n_draws)
+        latent = network.infer(inputs, _checked(self.n_draws))
         log_likelihood = network.log_likelihood(network.decode(latent.z), targets)  # (M, K, n)
         log_ratio = latent.log_p - latent.log_q
         weighted = torch.tensordot(network.modality_weights, log_likelihood, dims=1)
@@ -115,6 +116,12 @@ class IWAE(BaseEstimator):
             kl=-log_ratio.detach().mean()[None],
             bound=_log_mean_exp(log_likelihood.sum(0) + log_ratio).mean().detach(),
         )
+
+
+def _checked(n_draws: Any) -> int:
+    if not isinstance(n_draws, numbers.Integral) or n_draws < 1:
+        raise ValueError(f"n_draws of the objective must be a positive whole number, got {n_draws!r}.")
+    return int(n_draws)
 
 
 def _log_mean_exp(values: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ A schedule is an estimator in scikit-learn's sense, so that its own parameters c
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -96,7 +97,11 @@ class CyclicalSchedule(BaseEstimator):
 
     def __call__(self, progress: float) -> float:
         """Value at a progress in [0, 1]."""
-        within = progress * self.n_cycles % 1.0
+        if not isinstance(self.n_cycles, numbers.Integral) or self.n_cycles < 1:
+            raise ValueError(
+                f"n_cycles of the schedule must be a positive whole number, got {self.n_cycles!r}."
+            )
+        within = progress * int(self.n_cycles) % 1.0
         if progress >= 1 or within >= self.rise:
             return float(self.stop)
         return float(self.start + (self.stop - self.start) * within / self.rise)
