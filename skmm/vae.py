@@ -54,8 +54,8 @@ class MultimodalVAE(MultimodalEstimator):
         Posterior family of the latent variables.
     beta : float, {"constant", "linear", "cyclical", "sigmoid"} or callable, default=0.5
         Weight of the divergence from the prior: a number, or a schedule. With ``beta=CyclicalSchedule()``,
-        its own parameters can be searched as ``beta__n_cycles``. Below 1 the
-        model completes and reconstructs more closely; above 1 latent variables are pruned.
+        its own parameters can be searched as ``beta__n_cycles``. Below 1 the model completes and
+        reconstructs more closely; above 1 latent variables are pruned.
     modality_dropout : float or dict, default=0.2
         Probability with which a row's modality is hidden from the encoders in training. Its values are
         scored all the same: this is what trains completion. A row keeps at least one modality.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from skmm._blocks.blocks import Blocks
-from skmm.inference.expectations import checked_posterior, passes
+from skmm.inference.expectations import checked_posterior, passes, predictive
 from skmm.inference.importance import resampled_points
 from skmm.inference.nodes import rows_per_pass
 
@@ -40,9 +40,6 @@ def draw_completions(network: Any, blocks: Blocks, n_draws: int, device: torch.d
             z = resampled_points(network, rows, posterior, n_draws, n_points)
         else:
             z = posterior.rsample(n_draws)
-        values = [
-            distribution.given(x, observed).sample()
-            for distribution, x, observed in zip(network.decode(z), rows.values, rows.observed, strict=True)
-        ]
+        values = [distribution.sample() for distribution in predictive(network, rows, z)]
         draws.append(torch.cat(values, dim=-1).cpu())
     return torch.cat(draws, dim=1)

@@ -54,7 +54,7 @@ def predictive_moments(
     means, deviations = [], []
     for rows in passes(network, blocks, n_draws, device):
         z, weights = _points(network, rows, nodes, device)
-        distributions = _predictive(network, rows, z)
+        distributions = predictive(network, rows, z)
         loc = torch.cat([distribution.mean for distribution in distributions], dim=-1)  # (K, n, D)
         scale = torch.cat([distribution.stddev for distribution in distributions], dim=-1)
         weights = weights[..., None]
@@ -86,7 +86,7 @@ def predictive_quantiles(
         z, weights = _points(network, rows, nodes, device)
         if network.importance_weighted:
             z = take(z, _spread_evenly(weights))
-        distributions = _predictive(network, rows, z)
+        distributions = predictive(network, rows, z)
         draws = torch.cat([distribution.quantile(nodes.level) for distribution in distributions], dim=-1)
         quantiles.append(torch.quantile(draws, q.to(draws), dim=0).cpu())
     return torch.cat(quantiles, dim=1)
@@ -129,7 +129,7 @@ def _spread_evenly(weights: Tensor) -> Tensor:
     return index.clamp_max(n_draws - 1).T
 
 
-def _predictive(network: Any, rows: Blocks, z: Tensor) -> list[Any]:
+def predictive(network: Any, rows: Blocks, z: Tensor) -> list[Any]:
     """Distribution of each modality at points of each row, given the modality's own observed features."""
     return [
         distribution.given(values, observed)
