@@ -2,6 +2,7 @@
 
 from skmm._blocks.corruption import hide, keep
 from skmm._blocks.stacking import stack_modalities
+from skmm.impute import MultimodalImputer
 from skmm.scorers import CompletionScorer, completion_scorer
 from skmm.training.objectives import ELBO, IWAE
 from skmm.training.schedules import ConstantSchedule, CyclicalSchedule, LinearSchedule, SigmoidSchedule
@@ -16,6 +17,7 @@ __all__ = [
     "ConstantSchedule",
     "CyclicalSchedule",
     "LinearSchedule",
+    "MultimodalImputer",
     "MultimodalVAE",
     "SigmoidSchedule",
     "completion_scorer",

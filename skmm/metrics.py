@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skmm._blocks.containers import to_matrix
+from skmm._blocks.containers import check_table, to_matrix
 from skmm._blocks.corruption import blank
 from skmm._blocks.layout import Layout
 from skmm._torch import RandomStateLike, as_random_state
@@ -48,8 +48,8 @@ def completion_error(
     Series
         Root of the mean squared error by modality, over all entries that were hidden: in units of a
         column's standard deviation in ``fit``, so that columns of all units count alike; for flags, the
-        error of the probability. NaN for a modality of which nothing could be hidden. Columns that were
-        constant or never observed in ``fit`` are left out.
+        error of the probability; for categories, 1 where another one was predicted. NaN for a modality of
+        which nothing could be hidden. Columns that were constant or never observed in ``fit`` are left out.
 
     Raises
     ------
@@ -68,14 +68,16 @@ def completion_error(
         raise ValueError(f"fraction must be a number between 0 and 1, got {fraction!r}.")
     model, table = _last_step(estimator, X)
     layout = model.layout_
-    matrix = to_matrix(model, table, reset=False)
+    categories = np.array([kind.n_categories > 0 for kind in layout.types])
+    matrix = _numbers(model, table)
     known = ~np.isnan(matrix) & layout.informative
     squared, count = np.zeros(len(layout.names)), np.zeros(len(layout.names), dtype=int)
     patterns = _modalities(layout, known) if hide == "modalities" else _cells(known, fraction, random_state)
     for hidden in patterns:
-        completed = np.asarray(model.predict(blank(table, hidden)), dtype=np.float64)
+        completed = _numbers(model, model.predict(blank(table, hidden)))
         compared = hidden & known
-        error = np.where(compared, (completed - matrix) / layout.scale, 0.0)
+        error = np.where(compared, (completed - matrix) / layout.deviation, 0.0)
+        error = np.where(categories, error != 0, error)
         for index, columns in enumerate(layout.columns):
             squared[index] += np.square(error[:, columns]).sum()
             count[index] += compared[:, columns].sum()
@@ -100,6 +102,14 @@ def _last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
             f"Pipeline whose last step is one; got {estimator!r}."
         )
     return estimator, X
+
+
+def _numbers(model: Any, table: Any) -> np.ndarray:
+    """Numbers of a table as the model reads it; categories by their position."""
+    handle_unknown = getattr(model, "handle_unknown", "error")
+    return to_matrix(
+        check_table(model, table, reset=False), model.layout_.types, handle_unknown=handle_unknown
+    )
 
 
 def _modalities(layout: Layout, known: np.ndarray) -> Iterator[np.ndarray]:

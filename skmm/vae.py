@@ -6,18 +6,20 @@ import copy
 import math
 import numbers
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from torch import nn
 
 from skmm._blocks.layout import Layout, by_modality
-from skmm._estimator import MultimodalEstimator
+from skmm._estimator.estimator import MultimodalEstimator
 from skmm._torch import RandomStateLike
 from skmm.networks.dense import Dense, build_network
 from skmm.networks.vae import VAENetwork
-from skmm.probability.fusion import FUSIONS
-from skmm.probability.likelihoods import build_likelihood
+from skmm.probability.fusion import Sizes, build_fusion
+from skmm.probability.likelihoods.choice import choose_likelihoods
+from skmm.probability.likelihoods.registry import build_likelihood
 from skmm.probability.posteriors import POSTERIORS
 from skmm.probability.priors import PRIORS
 
@@ -40,11 +42,21 @@ class MultimodalVAE(MultimodalEstimator):
         double underscore. A dict maps names to column labels, positions, slices, bool masks or callables of
         X. A callable of X returns such a dict.
     likelihood : str, callable or dict, default="auto"
-        "normal" (with learned noise), "bernoulli" (values 0 and 1), or "auto": bernoulli for bool columns
-        and normal for others. A callable is given the number of features and returns a likelihood, see
-        :mod:`skmm.probability.likelihoods`. A dict chooses by modality.
-    fusion : {"poe", "moe", "mopoe"} or callable, default="poe"
-        How modalities are combined: product of experts, mixture of experts, mixture of products.
+        Density of the values. "auto" goes by the type of each column: "normal" (with learned noise) for
+        numbers, "bernoulli" for flags, "categorical" for categories and text, "ordinal" for ordered
+        categories. For numbers also "heteroscedastic_normal", "low_rank_normal" (noise that columns of a
+        modality share), "student_t", "laplace"; for positive ones "log_normal", "gamma"; for counts
+        "poisson", "negative_binomial", "zero_inflated_poisson", "zero_inflated_negative_binomial". Under
+        "categorical" and "ordinal", a column of whole numbers is one of categories. A callable is given the
+        number of columns and returns a likelihood, see :mod:`skmm.probability.likelihoods`. A dict chooses
+        by modality or by column; the column is preferred, and what the dict leaves out is "auto".
+    handle_unknown : {"error", "missing"}, default="error"
+        What to do, after ``fit``, about categories that it has not seen: raise an error, or take the entry
+        for missing, except that :meth:`impute` leaves it as it is.
+    fusion : {"poe", "moe", "mopoe", "gpoe", "joint", "attention"} or callable, default="poe"
+        How modalities are combined: product of experts, mixture of experts, mixture of products, product
+        with learned powers, one encoder that sees all modalities and what is missing of them, product of
+        experts that attend to one another. See :mod:`skmm.probability.fusion` to write one.
     objective : {"elbo", "iwae"} or callable, default="elbo"
         What training maximises; :class:`skmm.ELBO` and :class:`skmm.IWAE` take parameters. "iwae" takes
         several times as long, and finds several explanations of the same row where there are several.
@@ -172,6 +184,7 @@ class MultimodalVAE(MultimodalEstimator):
         *,
         modalities: Any = None,
         likelihood: Any = "auto",
+        handle_unknown: str = "error",
         fusion: Any = "poe",
         objective: Any = "elbo",
         prior: Any = "normal",
@@ -202,6 +215,7 @@ class MultimodalVAE(MultimodalEstimator):
         self.n_components = n_components
         self.modalities = modalities
         self.likelihood = likelihood
+        self.handle_unknown = handle_unknown
         self.fusion = fusion
         self.objective = objective
         self.prior = prior
@@ -233,10 +247,15 @@ class MultimodalVAE(MultimodalEstimator):
         names, sizes = layout.names, layout.sizes
         family = _object(self.posterior, POSTERIORS)
         prior = _object(self.prior, PRIORS, self.n_components)
-        likelihood_specs = self._by_modality("likelihood", names, "auto")
+        makers = choose_likelihoods(
+            self.likelihood, dict(zip(names, layout.columns, strict=True)), layout.labels, layout.types
+        )
         likelihoods: list[Any] = [
-            build_likelihood(spec, [layout.kinds[column] for column in columns])
-            for spec, columns in zip(likelihood_specs, layout.columns, strict=True)
+            build_likelihood(
+                [makers[column] for column in columns],
+                [layout.types[column].n_categories for column in columns],
+            )
+            for columns in layout.columns
         ]
         encoder_specs = self._by_modality("encoders", names, None)
         decoder_specs = self._by_modality("decoders", names, None)
@@ -245,11 +264,12 @@ class MultimodalVAE(MultimodalEstimator):
         encoders: list[nn.Module] = []
         decoders: list[nn.Module] = []
         for i, name in enumerate(names):
+            n_inputs = likelihoods[i].n_inputs
             if encoder_specs[i] is None:  # values, and where they are missing
-                encoders.append(self._dense(2 * sizes[i], n_expert, rates[i]))
+                encoders.append(self._dense(n_inputs + sizes[i], n_expert, rates[i]))
             else:
                 encoders.append(
-                    build_network(encoder_specs[i], sizes[i], n_expert, role="encoder", modality=name)
+                    build_network(encoder_specs[i], n_inputs, n_expert, role="encoder", modality=name)
                 )
             n_raw = likelihoods[i].n_raw
             if decoder_specs[i] is None:
@@ -258,7 +278,18 @@ class MultimodalVAE(MultimodalEstimator):
                 decoders.append(
                     build_network(decoder_specs[i], self.n_components, n_raw, role="decoder", modality=name)
                 )
-        fusion = FUSIONS[self.fusion] if isinstance(self.fusion, str) else copy.deepcopy(self.fusion)
+        n_seen = tuple(
+            likelihood.n_inputs + size for likelihood, size in zip(likelihoods, sizes, strict=True)
+        )
+        dense = partial(self._dense, dropout=max(rates))
+        fusion = build_fusion(self.fusion, Sizes(n_seen, n_expert, dense))
+        if not getattr(fusion, "uses_experts", True):
+            if any(spec is not None for spec in encoder_specs):
+                raise ValueError(
+                    f"fusion={self.fusion!r} has one encoder for all modalities and none for each, so that "
+                    "`encoders` would not be used; choose another fusion, or encoders=None."
+                )
+            encoders = []
         return VAENetwork(
             names=names,
             encoders=encoders,

@@ -14,7 +14,7 @@ import skmm
 from skmm import CyclicalSchedule, MultimodalVAE
 from skmm._torch import isolated_rng
 from skmm.probability.fusion import product_of_experts
-from skmm.probability.likelihoods import IndependentNormal, Normal
+from skmm.probability.likelihoods.continuous import IndependentNormal, Normal
 from skmm.training.objectives import ELBO
 
 NAN = np.nan
@@ -144,7 +144,7 @@ def test_columns_of_another_table(X, method):
 def test_text(fitted, X, method):
     frame = pd.DataFrame(X).astype(object)
     frame.iloc[3, 2] = "loud"
-    with pytest.raises(ValueError, match=r"'loud'.*not a number.*encode it as numbers first"):
+    with pytest.raises(ValueError, match=r"'loud'.*not a number.*not several of these"):
         (FIT | METHODS)[method](fitted, frame)
 
 
@@ -218,7 +218,8 @@ def test_number_of_draws_set_after_fit(fitted, X, n_draws):
 OUT_OF_RANGE = {
     "n_components": [0, -1, 2.5, None],
     "modalities": ["suffix", 3, ["audio"]],
-    "likelihood": ["poisson", 3, None],
+    "likelihood": ["poison", 3, None],
+    "handle_unknown": ["ignore", None],
     "fusion": ["sum", None, 2],
     "objective": ["mse", None, 1.0],
     "prior": ["uniform", None],
@@ -274,7 +275,6 @@ def test_sizes_of_layers(X, sizes):
 
 
 BY_MODALITY = {
-    "likelihood": "normal",
     "modality_dropout": 0.1,
     "cell_dropout": 0.1,
     "dropout": 0.1,
@@ -291,7 +291,7 @@ def test_modalities_that_do_not_exist(X, parameter):
         make(**{parameter: {"audio": BY_MODALITY[parameter], "smell": BY_MODALITY[parameter]}}).fit(X)
 
 
-@pytest.mark.parametrize("spec", ["poisson", 3, None], ids=repr)
+@pytest.mark.parametrize("spec", ["poison", 3, None], ids=repr)
 def test_likelihoods_that_do_not_exist(X, spec):
     with pytest.raises(ValueError, match=rf"likelihood .*{spec!r}.*"):
         make(likelihood={"video": spec}).fit(X)
@@ -606,9 +606,7 @@ def test_classes_stand_for_their_defaults(objective, beta):
 
 @pytest.mark.parametrize("made", [4, torch.nn.Linear(2, 2)])
 def test_likelihood_that_is_none(made):
-    with pytest.raises(
-        TypeError, match="must return a Module with n_raw, features and check, but it returned"
-    ):
+    with pytest.raises(TypeError, match="must return a Module with n_raw, n_inputs"):
         MultimodalVAE(2, likelihood=lambda n: made, max_iter=1).fit(np.eye(6))
 
 

@@ -214,10 +214,15 @@ def with_encoders(encoder, poison):
     return {name: Factory(encoder, poison) for name in MODALITIES}
 
 
+# rules that look at experts at all
+WITH_EXPERTS = pytest.mark.parametrize(
+    "fusion", [name for name, rule in FUSIONS.items() if getattr(rule, "uses_experts", True)]
+)
 POISONS = pytest.mark.parametrize("poison", [torch.nan, torch.inf, -torch.inf], ids=["nan", "inf", "-inf"])
 
 
 @POISONS
+@WITH_EXPERTS
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_poisonous_experts_of_absent_modalities(estimator_class, fusion, objective, poison):
     """Training and every result are those of an encoder that behaves."""
@@ -233,6 +238,7 @@ def test_poisonous_experts_of_absent_modalities(estimator_class, fusion, objecti
 
 
 @POISONS
+@WITH_EXPERTS
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_gradients_with_poisonous_experts(estimator_class, fusion, objective, poison):
     """Masking after the density would give a finite loss and a gradient that is NaN."""
@@ -473,17 +479,32 @@ def test_complete_tables_come_back_as_they_are(fitted, container):
 # 7. permuting the modalities permutes outputs only
 
 
+def permuted_fusion(network, order):
+    """The fusion rule, with what it has learned of each modality in another order."""
+    fusion = copy.deepcopy(network.fusion)
+    with torch.no_grad():
+        for name in ("log_powers", "modality"):
+            if hasattr(fusion, name):
+                getattr(fusion, name).copy_(getattr(network.fusion, name)[order])
+        if isinstance(fusion, FUSIONS["joint"]):
+            n_inputs = [2 * likelihood.n_inputs for likelihood in network.likelihoods]
+            columns = torch.cat([torch.arange(sum(n_inputs)).split(n_inputs)[i] for i in order])
+            for layer in (fusion.encoder.linear, fusion.encoder.perceptron[0]):
+                layer.weight.copy_(layer.weight[:, columns].clone())
+    return fusion
+
+
 def permuted(estimator, order):
     """The same fitted estimator with its modalities held in another order."""
     network, layout = copy.deepcopy(estimator.module_), estimator.layout_
     other = copy.copy(estimator)
     other.module_ = VAENetwork(
         names=[network.names[i] for i in order],
-        encoders=[network.encoders[i] for i in order],
+        encoders=[network.encoders[i] for i in order] if len(network.encoders) else [],
         decoders=[network.decoders[i] for i in order],
         likelihoods=[network.likelihoods[i] for i in order],
         sees_mask=[network.sees_mask[i] for i in order],
-        fusion=network.fusion,
+        fusion=permuted_fusion(network, order),
         family=network.family,
         prior=network.prior,
         weights=[float(network.modality_weights[i]) for i in order],

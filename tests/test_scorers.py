@@ -15,39 +15,47 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skmm import MultimodalVAE, hide
-from skmm._blocks.containers import to_matrix
+from skmm._blocks.containers import check_table, column_types, to_matrix
 from skmm._blocks.layout import Layout
+from skmm._blocks.modalities import resolve_modalities
 from skmm.metrics import completion_error
 from skmm.scorers import CompletionScorer, completion_scorer
 
 NAN = np.nan
 
 
-def always(name, kind):
-    return kind == "continuous"
+def learn_layout(estimator, X, scaling):
+    table = check_table(estimator, X, reset=True)
+    types = column_types(X, table)
+    groups = resolve_modalities(X, estimator.modalities)
+    how = [scaling if kind.kind == "continuous" else None for kind in types]
+    return Layout.fit(X, to_matrix(table, types), groups, types, how)
 
 
 class Oracle(BaseEstimator):
-    """Knows the truth, and misses it by a known number of standard deviations wherever an entry is hidden."""
+    """Knows the truth, and misses it by a known number of standard deviations wherever an entry is hidden.
 
-    def __init__(self, truth=None, errors=None, modalities=None):
+    Of numbers and flags. With ``scaling``, columns of numbers are treated as other likelihoods would.
+    """
+
+    def __init__(self, truth=None, errors=None, modalities=None, scaling="standard"):
         self.truth = truth
         self.errors = errors
         self.modalities = modalities
+        self.scaling = scaling
 
     def fit(self, X, y=None):
-        matrix = to_matrix(self, X, reset=True)
-        self.layout_ = Layout.fit(X, matrix, self.modalities, always)
+        self.layout_ = learn_layout(self, X, self.scaling)
         self.asked_ = []
         return self
 
     def predict(self, X):
-        missing = np.isnan(to_matrix(self, X, reset=False))
+        missing = np.isnan(to_matrix(check_table(self, X, reset=False), self.layout_.types))
         self.asked_.append(missing)
-        errors = np.empty(len(self.layout_.scale))
+        errors = np.empty(len(self.layout_.deviation))
         for columns, error in zip(self.layout_.columns, self.errors, strict=True):
             errors[columns] = error
-        wrong = np.asarray(self.truth, dtype=float) + missing * errors * self.layout_.scale
+        wrong = np.asarray(self.truth, dtype=float) + missing * errors * self.layout_.deviation
         return pd.DataFrame(wrong, index=X.index, columns=X.columns) if isinstance(X, pd.DataFrame) else wrong
 
 
@@ -135,6 +143,101 @@ def test_flags_count_by_their_probability():
     errors = completion_error(oracle, X)
     assert errors["flag"] == pytest.approx(np.sqrt((3 * 0.1**2 + 0.5**2) / 4))
     assert errors["number"] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("scaling", ["standard", "scale", None])
+def test_units_do_not_depend_on_what_the_network_sees(truth, scaling):
+    """Counts are not scaled, and are measured in standard deviations all the same."""
+    oracle = Oracle(truth, errors=[0.5, 2.0], scaling=scaling).fit(truth)
+    np.testing.assert_allclose(completion_error(oracle, truth), [0.5, 2.0])
+
+
+class Teller(BaseEstimator):
+    """Says the same of every row, whatever it is asked."""
+
+    def __init__(self, answer=None, modalities=None, handle_unknown="error"):
+        self.answer = answer
+        self.modalities = modalities
+        self.handle_unknown = handle_unknown
+
+    def fit(self, X, y=None):
+        self.layout_ = learn_layout(self, X, "standard")
+        return self
+
+    def predict(self, X):
+        return self.layout_.wrap(np.array([self.answer] * len(X), dtype=float), X)
+
+
+SHOP = pd.DataFrame(
+    {
+        "size": pd.Categorical(["S", "M", "L", "L", None], categories=["S", "M", "L", "XL"], ordered=True),
+        "town": pd.Series(["Rome", "Oslo", "Rome", None, "Rome"], dtype=object),
+        "price": [1.0, 2.0, 3.0, 4.0, 5.0],
+    }
+)
+SHOP_GROUPS = {"what": ["size"], "where": ["town"], "price": ["price"]}
+
+
+def test_categories_count_where_another_one_was_predicted():
+    """However far away it is: Rome, Oslo and L, S are as wrong as each other."""
+    model = Teller(answer=[2, 1, 3.0], modalities=SHOP_GROUPS).fit(SHOP)  # L, Rome
+    errors = completion_error(model, SHOP)
+    np.testing.assert_allclose(errors[["what", "where"]], np.sqrt([2 / 4, 1 / 4]))
+    assert errors["price"] == pytest.approx(1)  # the mean, and so a standard deviation
+    for answer in ([0, 1, 3.0], [3, 1, 3.0]):
+        wrong = completion_error(Teller(answer=answer, modalities=SHOP_GROUPS).fit(SHOP), SHOP)
+        assert wrong["what"] == pytest.approx(np.sqrt({0: 3 / 4, 3: 1}[answer[0]]))
+    together = completion_error(
+        Teller(answer=[2, 1, 3.0], modalities={"a": ["size", "town"], "b": ["price"]}).fit(SHOP), SHOP
+    )
+    assert together["a"] == pytest.approx(np.sqrt(3 / 8))
+    assert completion_scorer(model, SHOP) == pytest.approx(-errors.mean())
+
+
+SHOPS = {
+    "frame": SHOP,
+    "string": SHOP.astype({"town": "string"}),
+    "category": SHOP.astype({"town": "category"}),
+    "array": SHOP.astype({"size": object}).to_numpy(),
+    "list": SHOP.astype({"size": object}).to_numpy().tolist(),
+    "masked": np.ma.masked_array(SHOP.astype({"size": object}).to_numpy(), mask=SHOP.isna().to_numpy()),
+}
+
+
+@pytest.mark.parametrize("what", ["modalities", "cells"])
+@pytest.mark.parametrize("name", SHOPS)
+def test_categories_in_every_container(name, what):
+    X = SHOPS[name]
+    groups = {"what": [0], "where": [1], "price": [2]}
+    order = 2 if isinstance(X, pd.DataFrame) else 0  # L; without a type, categories are sorted
+    model = Teller(answer=[order, 1, 3.0], modalities=groups).fit(X)
+    errors = completion_error(model, X, hide=what, fraction=0.5)
+    if what == "modalities":
+        np.testing.assert_allclose(errors, [np.sqrt(1 / 2), 1 / 2, 1])
+    again = completion_error(
+        Teller(answer=[2, 1, 3.0], modalities=groups).fit(SHOP), SHOP, hide=what, fraction=0.5
+    )
+    np.testing.assert_allclose(errors, again)
+
+
+def test_categories_of_other_types_later():
+    model = Teller(answer=[2, 1, 3.0], modalities=SHOP_GROUPS).fit(SHOP)
+    expected = completion_error(model, SHOP)
+    later = SHOP.assign(
+        size=SHOP["size"].cat.reorder_categories(["L", "XL", "S", "M"], ordered=False),
+        town=SHOP["town"].astype("category"),
+    )
+    pd.testing.assert_series_equal(completion_error(model, later), expected)
+    pd.testing.assert_series_equal(completion_error(model, later.astype({"size": object})), expected)
+
+
+def test_categories_that_fit_has_not_seen_are_not_compared():
+    model = Teller(answer=[2, 1, 3.0], modalities=SHOP_GROUPS).fit(SHOP)
+    new = SHOP.assign(town=["Rome", "Lima", "Oslo", "Rome", "Lima"])
+    with pytest.raises(ValueError, match="Column 'town' holds 'Lima' in row 1"):
+        completion_error(model, new)
+    errors = completion_error(model.set_params(handle_unknown="missing"), new)
+    assert errors["where"] == pytest.approx(np.sqrt(1 / 3))
 
 
 def test_columns_that_say_nothing_are_left_out(truth):
@@ -386,3 +489,38 @@ def test_with_metadata_routing():
             make_vae(), make_related(), cv=2, scoring=completion_scorer, error_score="raise"
         )
     assert (scores < 0).all()
+
+
+def make_shops(n_rows=80, seed=0):
+    """Text, an order and a number that say the same."""
+    rng = np.random.RandomState(seed)
+    level = rng.randint(3, size=n_rows)
+    X = pd.DataFrame(
+        {
+            ("what", "size"): pd.Categorical.from_codes(level, ["S", "M", "L"], ordered=True),
+            ("where", "town"): np.array(["Bonn", "Oslo", "Rome"])[level],
+            ("where", "price"): level + 0.1 * rng.normal(size=n_rows),
+        }
+    )
+    return X.set_axis(pd.MultiIndex.from_tuples(X.columns), axis=1)
+
+
+@pytest.mark.parametrize("what", ["modalities", "cells"])
+def test_a_trained_model_of_categories(what):
+    trained = make_vae(max_iter=60, learning_rate_init=0.02, batch_size=20).fit(make_shops())
+    untrained = make_vae(max_iter=1, learning_rate_init=1e-9, batch_size=80).fit(make_shops())
+    new = make_shops(seed=1)
+    errors = completion_error(trained, new, hide=what)
+    assert errors.index.tolist() == ["what", "where"]
+    assert errors.max() < 0.5 < completion_error(untrained, new, hide=what).min()
+
+
+def test_search_over_tables_with_categories():
+    search = GridSearchCV(
+        make_vae(max_iter=40, batch_size=20),
+        {"learning_rate_init": [1e-9, 0.02]},
+        cv=2,
+        scoring=completion_scorer,
+        error_score="raise",
+    ).fit(make_shops())
+    assert search.best_index_ == 1

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api import types
+from pandas.api.types import is_bool_dtype, is_object_dtype
 from scipy import sparse
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from skmm._blocks.columns import BINARY, CONTINUOUS, column_kind, column_to_floats, floats_to_dtype
+from skmm._blocks.columns import BINARY, CONTINUOUS, ColumnType, floats_to_dtype, label_dtype
 
 
 @dataclass(frozen=True)
@@ -25,59 +25,82 @@ class Container:
     Parameters
     ----------
     form : {"array", "frame", "masked", "tensor"}
-    dtypes : tuple
-        Data type of each column; of the whole array, repeated, where columns share one.
-    kinds : tuple of str
-        What each column holds: "binary" for flags, "continuous" for every other number.
     columns : Index or None
         Labels, where the table is a frame.
+    dtypes : tuple or None
+        Data type of each column, where the table is a frame.
     """
 
     form: str
-    dtypes: tuple[Any, ...]
-    kinds: tuple[str, ...]
     columns: pd.Index | None = None
+    dtypes: tuple[Any, ...] | None = None
 
     @classmethod
     def of(cls, X: Any) -> Container:
         """Describe a user's table."""
         if isinstance(X, pd.DataFrame):
-            return cls(
-                "frame", tuple(X.dtypes), tuple(column_kind(column) for _, column in X.items()), X.columns
-            )
-        array = entries(X)
-        if isinstance(X, list | tuple):  # rows of Python numbers have no type of their own to keep
-            dtype = np.dtype(np.float64)
-        else:
-            dtype = X.dtype if isinstance(X, np.ma.MaskedArray) else array.dtype
-        if types.is_object_dtype(dtype):
-            kinds = [column_kind(pd.Series(column, dtype=object)) for column in array.T]
-        else:
-            kinds = [BINARY if types.is_bool_dtype(dtype) else CONTINUOUS] * array.shape[1]
-        form = (
-            "tensor" if isinstance(X, Tensor) else "masked" if isinstance(X, np.ma.MaskedArray) else "array"
-        )
-        return cls(form, (dtype,) * array.shape[1], tuple(kinds))
+            return cls("frame", X.columns, tuple(X.dtypes))
+        if isinstance(X, Tensor):
+            return cls("tensor")
+        return cls("masked" if isinstance(X, np.ma.MaskedArray) else "array")
 
-    def wrap(self, matrix: np.ndarray, index: pd.Index | None = None, device: Any = None) -> Any:
-        """Put an (n_samples, n_features) matrix into a container of this form, keeping its data type."""
+    def wrap(
+        self,
+        matrix: np.ndarray,
+        types: Sequence[ColumnType] = (),
+        index: pd.Index | None = None,
+        device: Any = None,
+    ) -> Any:
+        """Put results (n_samples, n_features) into a container of this form, as the type of the matrix.
+
+        Parameters
+        ----------
+        matrix : float array
+        types : sequence of ColumnType
+            Where given, category columns hold positions, and come out as labels; NaN stays missing.
+        index : Index or None
+            Of a frame.
+        device : device or None
+            Of a tensor.
+        """
+        labelled = [j for j, kind in enumerate(types) if kind.categories is not None]
         if self.form == "frame":
-            return pd.DataFrame(matrix, index=index, columns=self.columns, copy=False)
+            if not labelled:
+                return pd.DataFrame(matrix, index=index, columns=self.columns, copy=False)
+            assert self.columns is not None
+            assert self.dtypes is not None
+            columns: list[Any] = list(matrix.T)
+            for j in labelled:
+                # of a category type, or a column of text; numbers that stand for categories stay numbers
+                if isinstance(self.dtypes[j], pd.CategoricalDtype) or types[j].holds_labels:
+                    columns[j] = types[j].write(matrix[:, j], self.dtypes[j])
+                else:
+                    dtype = label_dtype(matrix.dtype, [types[j]])
+                    columns[j] = types[j].labels(matrix[:, j]).astype(dtype)
+            return frame_of(columns, pd.RangeIndex(len(matrix)) if index is None else index, self.columns)
+        if any(types[j].holds_labels for j in labelled):
+            if self.form == "tensor":
+                raise _no_tensor(types)
+            matrix = matrix.astype(object)
+        elif labelled:
+            matrix = matrix.astype(label_dtype(matrix.dtype, [types[j] for j in labelled]))
+        for j in labelled:
+            matrix[:, j] = types[j].labels(matrix[:, j].astype(np.float64))
         if self.form == "tensor":
             return torch.tensor(matrix, device=device)
         return np.ma.masked_array(matrix) if self.form == "masked" else matrix
 
-    def restore(self, matrix: np.ndarray, index: pd.Index | None = None) -> Any:
+    def restore(self, matrix: np.ndarray, types: Sequence[ColumnType]) -> Any:
         """As :meth:`wrap`, but in the data types of the columns."""
         if self.form == "frame":
             assert self.columns is not None
             columns = [
-                pd.array(floats_to_dtype(values, dtype, kind), dtype=dtype)
-                for values, dtype, kind in zip(matrix.T, self.dtypes, self.kinds, strict=True)
+                pd.array(kind.write(values), dtype=kind.dtype)
+                for values, kind in zip(matrix.T, types, strict=True)
             ]
-            return frame_of(columns, pd.RangeIndex(len(matrix)) if index is None else index, self.columns)
-        out = np.empty(matrix.shape, dtype=self.dtypes[0])
-        _put(out, np.ones(matrix.shape, dtype=bool), matrix, self.kinds)
+            return frame_of(columns, pd.RangeIndex(len(matrix)), self.columns)
+        out = np.empty(matrix.shape, dtype=_array_dtype(types[0].dtype, types))
+        _put(out, np.ones(matrix.shape, dtype=bool), matrix, types)
         return self.wrap(out)
 
 
@@ -121,18 +144,23 @@ def column_labels(X: Any) -> tuple[Hashable, ...]:
     return tuple(X.columns) if isinstance(X, pd.DataFrame) else tuple(range(table_shape(X)[1]))
 
 
+def absent(X: Any) -> np.ndarray:
+    """Where a table has no entry, (n_samples, n_features)."""
+    return X.isna().to_numpy() if isinstance(X, pd.DataFrame) else np.asarray(pd.isna(entries(X)))
+
+
 def row_index(X: Any) -> pd.Index | None:
     """Index of a frame, None for everything else."""
     return X.index if isinstance(X, pd.DataFrame) else None
 
 
-def wrap_like(X: Any, matrix: np.ndarray) -> Any:
+def wrap_like(X: Any, matrix: np.ndarray, types: Sequence[ColumnType] = ()) -> Any:
     """Put a matrix into the container of X, with its index and columns, or on its device."""
     device = X.device if isinstance(X, Tensor) else None
-    return Container.of(X).wrap(matrix, row_index(X), device)
+    return Container.of(X).wrap(matrix, types, row_index(X), device)
 
 
-def fill(X: Any, missing: np.ndarray, matrix: np.ndarray, kinds: Sequence[str]) -> Any:
+def fill(X: Any, missing: np.ndarray, matrix: np.ndarray, types: Sequence[ColumnType]) -> Any:
     """Return a copy of X with its missing entries replaced, and every other entry untouched.
 
     Parameters
@@ -140,9 +168,9 @@ def fill(X: Any, missing: np.ndarray, matrix: np.ndarray, kinds: Sequence[str]) 
     X : array-like or DataFrame of shape (n_samples, n_features)
     missing : bool array of shape (n_samples, n_features)
     matrix : array of shape (n_samples, n_features)
-        Values to take where ``missing``.
-    kinds : sequence of str
-        What each column holds: "binary" or "continuous".
+        Values to take where ``missing``; of categories, their positions.
+    types : sequence of ColumnType
+        What each column holds.
 
     Returns
     -------
@@ -152,29 +180,67 @@ def fill(X: Any, missing: np.ndarray, matrix: np.ndarray, kinds: Sequence[str]) 
     if isinstance(X, pd.DataFrame):
         columns = [column.array for _, column in X.items()]
         for j in np.flatnonzero(missing.any(axis=0)).tolist():
-            rows, columns[j] = missing[:, j], columns[j].copy()
-            columns[j][rows] = floats_to_dtype(matrix[rows, j], columns[j].dtype, kinds[j])
+            columns[j] = _filled(columns[j], missing[:, j], matrix[:, j], types[j])
         return frame_of(columns, X.index, X.columns)
     if isinstance(X, np.ma.MaskedArray):
-        return np.ma.masked_array(fill(np.ma.getdata(X), missing, matrix, kinds))
+        return np.ma.masked_array(fill(np.ma.getdata(X), missing, matrix, types))
     if isinstance(X, Tensor):
-        return torch.tensor(fill(entries(X), missing, matrix, kinds), dtype=X.dtype, device=X.device)
-    out = np.array(entries(X), dtype=np.float64 if isinstance(X, list | tuple) else None)
-    _put(out, missing, matrix, kinds)
+        if any(kind.holds_labels for kind in types):
+            raise _no_tensor(types)
+        return torch.tensor(fill(entries(X), missing, matrix, types), dtype=X.dtype, device=X.device)
+    source = entries(X)
+    is_list = isinstance(X, list | tuple)
+    out = np.array(source, dtype=_array_dtype(np.float64 if is_list else source.dtype, types))
+    _put(out, missing, matrix, types)
     return out
 
 
-def _put(out: np.ndarray, where: np.ndarray, matrix: np.ndarray, kinds: Sequence[str]) -> None:
+def _filled(column: Any, missing: np.ndarray, numbers: np.ndarray, kind: ColumnType) -> Any:
+    """Column of a frame with its missing entries replaced."""
+    if not kind.fits(column.dtype):
+        if missing.all():  # its type, then, says nothing
+            return pd.array(kind.write(numbers), dtype=kind.dtype)
+        column = pd.array(column, dtype=object)  # what fit has not seen, beside labels
+    values = kind.write(numbers[missing], column.dtype)
+    if isinstance(column, pd.Categorical) and isinstance(values, pd.Categorical):
+        column = column.set_categories(values.categories)
+    column = column.copy()
+    column[missing] = values
+    return column
+
+
+def _array_dtype(dtype: Any, types: Sequence[ColumnType]) -> Any:
+    """Data type that holds all columns of an array."""
+    holds_labels = any(kind.holds_labels for kind in types)
+    return object if holds_labels else dtype
+
+
+def _no_tensor(types: Sequence[ColumnType]) -> TypeError:
+    column = next(j for j, kind in enumerate(types) if kind.holds_labels)
+    return TypeError(
+        f"A tensor cannot hold the categories of column {column}; give a DataFrame, or an array of objects."
+    )
+
+
+def _put(out: np.ndarray, where: np.ndarray, matrix: np.ndarray, types: Sequence[ColumnType]) -> None:
     """Write numbers into an array, in its own data type."""
-    for kind in set(kinds):
-        chosen = where & (np.array(kinds) == kind)
+    plain = np.array([kind.categories is None for kind in types])
+    for kind in {column.kind for column in types if column.categories is None}:  # of a kind, all at once
+        chosen = where & plain & np.array([column.kind == kind for column in types])
         out[chosen] = floats_to_dtype(matrix[chosen], out.dtype, kind)
+    for j in np.flatnonzero(~plain & where.any(axis=0)).tolist():
+        rows = where[:, j]
+        out[rows, j] = types[j].write(matrix[rows, j], out.dtype)
 
 
 def frame_of(columns: Sequence[Any], index: pd.Index, labels: pd.Index) -> pd.DataFrame:
     """Make a frame of arrays, one per column, at once: inserting columns one by one is slow."""
-    frame = pd.DataFrame(dict(enumerate(columns)), index=index)
-    frame.columns = labels
+    # only a Series keeps objects what they are: pandas would make text of them, or dates
+    kept = [
+        pd.Series(column, dtype=object) if is_object_dtype(column.dtype) else column for column in columns
+    ]
+    frame = pd.DataFrame(dict(enumerate(kept)), index=pd.RangeIndex(len(index)))
+    frame.index, frame.columns = index, labels
     return frame
 
 
@@ -188,8 +254,8 @@ def stack(tables: Sequence[Any], *, level: str, keys: Sequence[Any]) -> Any:
     return np.ma.stack(tables) if isinstance(first, np.ma.MaskedArray) else np.stack(tables)
 
 
-def to_matrix(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
-    """Check X as scikit-learn does and turn it into a matrix of floats in which NaN means missing.
+def check_table(estimator: Any, X: Any, *, reset: bool) -> pd.DataFrame | np.ndarray:
+    """Check X as scikit-learn does.
 
     Parameters
     ----------
@@ -201,28 +267,82 @@ def to_matrix(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
 
     Returns
     -------
-    float32 or float64 array of shape (n_samples, n_features)
-        May share memory with X, and must not be written to.
+    DataFrame or float array of shape (n_samples, n_features)
+        A frame as it is; anything else as an array of numbers, or as a frame of objects where it holds
+        more than numbers. May share memory with X, and must not be written to.
 
     Raises
     ------
     ValueError, TypeError
-        If X is not a two-dimensional table of finite numbers and missing values, or if its columns are
-        not those seen in ``fit``.
+        If X is not a two-dimensional table, or if its columns are not those seen in ``fit``.
     """
     checks = {
         "dtype": [np.float64, np.float32],
-        "ensure_all_finite": False,  # checked below, where columns have names
+        "ensure_all_finite": False,  # checked in to_matrix, where columns have names
         "ensure_min_samples": 2 if reset else 1,
     }
     if isinstance(X, pd.DataFrame):
         _check_labels(X.columns)
         # names are checked on the frame itself: its values may be of types that scikit-learn refuses
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-        matrix = check_array(_frame_to_matrix(X), input_name="X", estimator=estimator, **checks)
+        check_array(np.broadcast_to(0.0, X.shape), input_name="X", estimator=estimator, **checks)
+        return X
+    readable = _readable(X)
+    if isinstance(readable, np.ndarray) and readable.dtype.kind not in "biufc":
+        validate_data(estimator, np.broadcast_to(0.0, readable.shape), reset=reset, **checks)
+        return pd.DataFrame(readable.astype(object), dtype=object)
+    return validate_data(estimator, readable, reset=reset, **checks)
+
+
+def column_types(X: Any, table: pd.DataFrame | np.ndarray) -> tuple[ColumnType, ...]:
+    """Tell what the columns of X hold, given what :func:`check_table` made of it."""
+    if isinstance(X, pd.DataFrame):
+        return tuple(ColumnType.of(column, label) for label, column in X.items())
+    is_list = isinstance(X, list | tuple)
+    if is_list:  # rows of Python numbers have no type of their own to keep
+        dtype: Any = np.dtype(np.float64)
     else:
-        matrix = validate_data(estimator, _readable(X), reset=reset, **checks)
-    _check_finite(matrix, column_labels(X))
+        dtype = X.dtype if isinstance(X, np.ma.MaskedArray) else entries(X).dtype
+    if isinstance(table, pd.DataFrame):
+        found = [ColumnType.of(column, label) for label, column in table.items()]
+        dtype = _array_dtype(dtype, found)
+        if not is_list or is_object_dtype(dtype):
+            return tuple(replace(kind, dtype=dtype) for kind in found)
+    return (ColumnType(BINARY if is_bool_dtype(dtype) else CONTINUOUS, dtype),) * table.shape[1]
+
+
+def to_matrix(
+    table: pd.DataFrame | np.ndarray, types: Sequence[ColumnType], *, handle_unknown: str = "error"
+) -> np.ndarray:
+    """Turn a checked table into a matrix of floats in which NaN means missing.
+
+    Parameters
+    ----------
+    table : DataFrame or float array
+        What :func:`check_table` returned.
+    types : sequence of ColumnType
+        What each column held in ``fit``. Of categories, the matrix holds their positions.
+    handle_unknown : {"error", "missing"}
+        What to do about categories that ``fit`` has not seen.
+
+    Returns
+    -------
+    float32 or float64 array of shape (n_samples, n_features)
+        May share memory with the table, and must not be written to.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a column holds something else than in ``fit``, or infinity.
+    """
+    if isinstance(table, np.ndarray) and not any(kind.n_categories for kind in types):
+        matrix, labels = table, tuple(range(table.shape[1]))
+    else:
+        frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table, copy=False)
+        matrix, labels = np.empty(frame.shape, dtype=np.float64), tuple(frame.columns)
+        for position, ((label, column), kind) in enumerate(zip(frame.items(), types, strict=True)):
+            matrix[:, position] = kind.read(column, label, handle_unknown)
+    _check_finite(matrix, labels)
     return matrix
 
 
@@ -236,17 +356,7 @@ def _readable(X: Any) -> Any:
             f"X is a {type(X).__name__} of separate tables; put them side by side first, with "
             "skmm.stack_modalities({'audio': A, 'video': B})."
         )
-    array = entries(X)
-    if array.dtype.kind in "biufc" or array.ndim != 2:
-        return array
-    return _frame_to_matrix(pd.DataFrame(array.astype(object), dtype=object))
-
-
-def _frame_to_matrix(frame: pd.DataFrame) -> np.ndarray:
-    matrix = np.empty(frame.shape, dtype=np.float64)
-    for position, (label, column) in enumerate(frame.items()):
-        matrix[:, position] = column_to_floats(column, label)
-    return matrix
+    return entries(X)
 
 
 def _check_labels(labels: pd.Index) -> None:

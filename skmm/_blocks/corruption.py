@@ -75,7 +75,7 @@ def blank(X: Any, hidden: np.ndarray) -> Any:
     """Return a copy of a table in which the entries marked in ``hidden`` are missing.
 
     Columns that cannot hold a missing value are converted: boolean and integer columns of a frame to
-    pandas' nullable types, arrays to float64.
+    pandas' nullable types, arrays of numbers to float64 and arrays of text to objects.
 
     Parameters
     ----------
@@ -98,12 +98,13 @@ def blank(X: Any, hidden: np.ndarray) -> Any:
     if isinstance(X, np.ma.MaskedArray):
         return np.ma.masked_array(X, mask=hidden, copy=True)  # on top of the mask it has
     array = entries(X)
-    if array.dtype.kind not in "biufO":
+    roomy: dict[str, Any] = dict.fromkeys("biu", np.float64) | {"f": array.dtype, "O": object, "U": object}
+    if array.dtype.kind not in roomy:
         raise TypeError(
             f"X has type {array.dtype}, which cannot hold a missing value; turn it into numbers first."
         )
-    is_tight = array.dtype.kind in "biu" or isinstance(X, list | tuple)
-    array = array.astype(np.float64 if is_tight else array.dtype)
+    numbers = isinstance(X, list | tuple) and not any(isinstance(entry, str) for entry in array.flat)
+    array = array.astype(np.float64 if numbers else roomy[array.dtype.kind])
     array[hidden] = np.nan
     return array
 

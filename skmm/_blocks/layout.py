@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from skmm._blocks.blocks import Blocks
-from skmm._blocks.containers import Container, column_labels, fill, wrap_like
-from skmm._blocks.modalities import excerpt, resolve_modalities
+from skmm._blocks.columns import BINARY, CATEGORY, ColumnType
+from skmm._blocks.containers import Container, absent, column_labels, fill, wrap_like
+from skmm._blocks.modalities import excerpt
 
 # what results must be able to express, in standard deviations of a column
 WIDEST, FINEST = 1e3, 1e-3
@@ -32,8 +33,13 @@ class Layout:
         Positions of each modality's columns in the user's table.
     labels : tuple
         Label of each of the user's columns.
+    types : tuple of ColumnType
+        What each of the user's columns holds. Inside, a category is its position among the categories.
     location, scale : float64 array of shape (n_features,)
         A value in the user's units is ``location + scale * value inside``.
+    deviation : float64 array of shape (n_features,)
+        Standard deviation of each column in ``fit``, in which errors are measured; 1 for flags and
+        categories, and where it is not known.
     informative : bool array of shape (n_features,)
         False for columns that were constant or never observed in ``fit``. They are read as missing and
         written as ``location``: a density of a constant has no finite value, and the networks have
@@ -48,51 +54,62 @@ class Layout:
     names: tuple[Hashable, ...]
     columns: tuple[np.ndarray, ...]
     labels: tuple[Hashable, ...]
+    types: tuple[ColumnType, ...]
     location: np.ndarray
     scale: np.ndarray
+    deviation: np.ndarray
     informative: np.ndarray
     spread: np.ndarray
     container: Container
 
     @classmethod
     def fit(
-        cls, X: Any, matrix: np.ndarray, modalities: Any, standardised: Callable[[Hashable, str], bool]
+        cls,
+        X: Any,
+        matrix: np.ndarray,
+        groups: Mapping[Hashable, np.ndarray],
+        types: Sequence[ColumnType],
+        scaling: Sequence[str | None],
     ) -> Layout:
         """Learn the layout of a table.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
-            The user's table, for its names and types.
+            The user's table, for its names and container.
         matrix : array of shape (n_samples, n_features)
             The same as numbers, NaN where missing.
-        modalities : None, "prefix", dict or callable
-            See :func:`resolve_modalities`.
-        standardised : callable
-            Tells by modality name and column type whether a column is centred and scaled.
+        groups : dict
+            Name of each modality -> positions of its columns.
+        types : sequence of ColumnType
+            What each column holds.
+        scaling : sequence of {"standard", "scale", None}
+            Whether each column is centred and scaled, only scaled (what is positive stays so), or left.
         """
-        groups = resolve_modalities(X, modalities)
-        container = Container.of(X)
-        to_scale = np.zeros(matrix.shape[1], dtype=bool)
-        for name, positions in groups.items():
-            to_scale[positions] = [standardised(name, container.kinds[position]) for position in positions]
+        scaled = np.array([how is not None for how in scaling])
+        centred = np.array([how == "standard" for how in scaling])
+        numbers = np.array([kind.kind != BINARY and kind.categories is None for kind in types])
         location, scale, varies = _location_and_scale(matrix)
         seen = ~np.isnan(matrix).all(axis=0)
+        constant = seen & scaled & ~varies
+        unknown = np.where([kind.kind == BINARY for kind in types], 0.5, 0.0)
         return cls(
             names=tuple(groups),
             columns=tuple(groups.values()),
             labels=column_labels(X),
-            location=np.where(to_scale, location, np.where(seen, 0.0, 0.5)),
-            scale=np.where(to_scale, scale, 1.0),
-            informative=seen & (varies | ~to_scale),
-            spread=np.where(seen, 0.0, np.where(to_scale, 1.0, 0.5)),
-            container=container,
+            types=tuple(types),
+            location=np.where(centred | constant, location, np.where(seen, 0.0, unknown)),
+            scale=np.where(scaled, scale, 1.0),
+            deviation=np.where(numbers, scale, 1.0),
+            informative=seen & ~constant,
+            spread=np.where(seen, 0.0, np.where(numbers, 1.0, 0.5)),
+            container=Container.of(X),
         )
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Type of each of the user's columns: "continuous" or "binary"."""
-        return self.container.kinds
+        """Kind of each of the user's columns: "continuous", "binary", "category" or "ordered"."""
+        return tuple(column.kind for column in self.types)
 
     @property
     def n_features(self) -> int:
@@ -169,10 +186,6 @@ class Layout:
         log_scale = torch.tensor(np.log(self.scale[self.order]), device=blocks.joint.device)
         return (blocks.joint_observed * log_scale).sum(-1)
 
-    def missing(self, matrix: np.ndarray) -> np.ndarray:
-        """Where the user's table has no value, (n_samples, n_features)."""
-        return np.isnan(matrix)
-
     @property
     def dtype(self) -> np.dtype:
         """Type of results: float32, or float64 where float32 would blur or lose the values of a column."""
@@ -183,12 +196,69 @@ class Layout:
         return np.dtype(np.float32 if told_apart.all() else np.float64)
 
     def wrap(self, matrix: np.ndarray, like: Any) -> Any:
-        """Put results in the container, index and columns of ``like``, as :attr:`dtype`."""
+        """Put values in the container and columns of ``like``: numbers as :attr:`dtype`, and labels."""
+        return wrap_like(like, matrix.astype(self.dtype), self.types)
+
+    def wrap_numbers(self, matrix: np.ndarray, like: Any) -> Any:
+        """As :meth:`wrap`, where categories have numbers too, such as their standard deviation."""
         return wrap_like(like, matrix.astype(self.dtype))
 
+    def wrap_new(self, matrix: np.ndarray, index: pd.Index | None) -> Any:
+        """As :meth:`wrap`, in the container of ``fit``."""
+        return self.container.wrap(matrix.astype(self.dtype), self.types, index)
+
+    def restore(self, matrix: np.ndarray) -> Any:
+        """Put values in the container and the data types of ``fit``."""
+        return self.container.restore(matrix, self.types)
+
     def complete(self, X: Any, matrix: np.ndarray, values: np.ndarray) -> Any:
-        """Put ``values`` where X has none; keep X's container and data types."""
-        return fill(X, self.missing(matrix), values, self.kinds)
+        """Put ``values`` where X has none; keep X's container and data types.
+
+        A category that ``fit`` has not seen stays: it was read as missing, but it is there.
+        """
+        missing = np.isnan(matrix)
+        if any(kind.n_categories for kind in self.types):
+            missing &= absent(X)
+        return fill(X, missing, values, self.types)
+
+    def probability_frame(
+        self, probabilities: Mapping[int, np.ndarray], index: pd.Index | None
+    ) -> pd.DataFrame:
+        """Put probabilities of categories side by side.
+
+        Parameters
+        ----------
+        probabilities : dict
+            Position of a column -> array of shape (n_samples, n_categories of the column).
+        index : Index or None
+
+        Returns
+        -------
+        DataFrame
+            With MultiIndex columns (column, category), after all levels that the columns have already.
+        """
+        levels = self.container.columns if isinstance(self.container.columns, pd.MultiIndex) else None
+        tables, labels = [], []
+        for column, table in sorted(probabilities.items()):
+            kind, label = self.types[column], self.labels[column]
+            if not self.informative[column]:  # never observed: nothing is known
+                table = np.full_like(table, 1 / table.shape[1])
+            tables.append(table)
+            categories: Any = kind.categories
+            if categories is None:
+                categories = [False, True] if kind.kind == BINARY else [0, 1]
+            outer: Any = (label,) if levels is None else label
+            labels += [(*outer, category) for category in categories]
+        names = ["column"] if levels is None else list(levels.names)
+        return pd.DataFrame(
+            np.concatenate(tables, axis=1),
+            index=index,
+            columns=pd.MultiIndex.from_tuples(labels, names=[*names, "category"]),
+        )
+
+    def without_order(self) -> np.ndarray:
+        """Which of the user's columns hold categories that have no order, (n_features,)."""
+        return np.array([column.kind == CATEGORY for column in self.types])
 
     def positions(self, name: Hashable) -> np.ndarray:
         """The user's columns of one modality."""

@@ -46,9 +46,10 @@ def latent_moments(network: Any, blocks: Blocks, device: torch.device) -> tuple[
 def predictive_moments(
     network: Any, blocks: Blocks, device: torch.device, *, n_draws: int
 ) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every entry given the observed ones, both (n, n_features).
+    """Mean and standard deviation of every statistic given what is observed, both (n, n_statistics).
 
-    By the laws of total expectation and variance over points of the posterior.
+    A number is its own statistic; of a category, there is one indicator variable per category. By the laws
+    of total expectation and variance over points of the posterior.
     """
     nodes = fixed_nodes(n_draws, network.n_components, device, balanced=True)
     means, deviations = [], []
@@ -81,6 +82,8 @@ def predictive_quantiles(
     depend on its neighbours.
     """
     nodes = fixed_nodes(n_draws, network.n_components, device, balanced=False)
+    # the smallest draw with at least a share q of the draws at or below it: a value that counts can take
+    rank = (q * n_draws).ceil().long().clamp(1, n_draws).to(device) - 1
     quantiles = []
     for rows in passes(network, blocks, n_draws, device):
         z, weights = _points(network, rows, nodes, device)
@@ -88,13 +91,13 @@ def predictive_quantiles(
             z = take(z, _spread_evenly(weights))
         distributions = predictive(network, rows, z)
         draws = torch.cat([distribution.quantile(nodes.level) for distribution in distributions], dim=-1)
-        quantiles.append(torch.quantile(draws, q.to(draws), dim=0).cpu())
+        quantiles.append(draws.sort(dim=0).values[rank].cpu())
     return torch.cat(quantiles, dim=1)
 
 
 @torch.no_grad()
 def decoded_mean(network: Any, z: Tensor, device: torch.device) -> Tensor:
-    """Expected features at latent points (n, n_components): (n, n_features)."""
+    """Expected statistics at latent points (n, n_components): (n, n_statistics)."""
     step = rows_per_pass(1, network.width)
     return torch.cat(
         [
@@ -102,6 +105,22 @@ def decoded_mean(network: Any, z: Tensor, device: torch.device) -> Tensor:
             for part in z.split(step)
         ]
     )
+
+
+@torch.no_grad()
+def summary(network: Any, mean: Tensor, stddev: Tensor) -> tuple[Tensor, Tensor]:
+    """Value of every entry and its deviation, both (n, n_features), from the moments of the statistics."""
+    pieces = [
+        likelihood.summary(loc, scale)
+        for likelihood, loc, scale in zip(
+            network.likelihoods,
+            mean.split(network.n_statistics, dim=-1),
+            stddev.split(network.n_statistics, dim=-1),
+            strict=True,
+        )
+    ]
+    values, deviations = zip(*pieces, strict=True)
+    return torch.cat(values, dim=-1), torch.cat(deviations, dim=-1)
 
 
 def _points(network: Any, rows: Blocks, nodes: Nodes, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from skmm._blocks.blocks import Blocks
 from skmm.probability.fusion import Experts, Fusion
-from skmm.probability.likelihoods import Distribution
+from skmm.probability.likelihoods.contract import Distribution
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class VAENetwork(nn.Module):
     names : sequence
         Modalities, for error messages.
     encoders : sequence of Modules
-        One per modality, (n, n_inputs) -> (n, family.n_raw(n_components)).
+        One per modality, (n, n_inputs) -> (n, family.n_raw(n_components)). None at all for a fusion rule that
+        does without experts.
     decoders : sequence of Modules
         One per modality, (n, n_components) -> (n, likelihood.n_raw).
     likelihoods : sequence of Modules
@@ -105,21 +106,42 @@ class VAENetwork(nn.Module):
     def width(self) -> int:
         """Floats that one row of one draw takes, about: for bounding the memory of a pass."""
         widest = max((parameter.shape[0] for parameter in self.parameters() if parameter.ndim), default=0)
-        return sum(likelihood.n_raw for likelihood in self.likelihoods) + self.n_components + widest
+        decoded = sum(likelihood.width for likelihood in self.likelihoods)
+        return decoded + self.n_components + widest
+
+    @property
+    def n_statistics(self) -> tuple[int, ...]:
+        """Number of statistics of each modality: see :mod:`skmm.probability.likelihoods`."""
+        return tuple(likelihood.n_statistics for likelihood in self.likelihoods)
+
+    @torch.no_grad()
+    def start(self, blocks: Blocks) -> None:
+        """Let the likelihoods start from what the rows hold, so that the model starts as the marginal one."""
+        for likelihood, values, observed in zip(
+            self.likelihoods, blocks.values, blocks.observed, strict=True
+        ):
+            likelihood.start(values, observed)
 
     def experts(self, blocks: Blocks) -> Experts:
-        """Each modality's expert, those of absent modalities too."""
-        natural = []
-        for encoder, likelihood, sees_mask, values, observed in zip(
-            self.encoders, self.likelihoods, self.sees_mask, blocks.values, blocks.observed, strict=True
+        """Each modality's expert, those of absent modalities too, and what they were made from."""
+        inputs, raw = [], []
+        for likelihood, values, observed in zip(
+            self.likelihoods, blocks.values, blocks.observed, strict=True
         ):
-            inputs = likelihood.features(values, observed)
+            features = likelihood.features(values, observed)
+            inputs.append(torch.cat([features, (~observed).to(features.dtype)], dim=-1))
+        prior = self.prior.natural()
+        if not self.encoders:  # the fusion rule does without
+            return Experts(None, prior, self.family, inputs=tuple(inputs))
+        for encoder, likelihood, sees_mask, seen, observed in zip(
+            self.encoders, self.likelihoods, self.sees_mask, inputs, blocks.observed, strict=True
+        ):
             if sees_mask:
-                raw = encoder(torch.cat([inputs, (~observed).to(inputs.dtype)], dim=-1))
+                raw.append(encoder(seen))
             else:
-                raw = self._where_present(encoder, inputs, observed.any(-1))
-            natural.append(self.family.natural(raw))
-        return Experts(torch.stack(natural), self.prior.natural(), self.family)
+                raw.append(self._where_present(encoder, seen[..., : likelihood.n_inputs], observed.any(-1)))
+        stacked = torch.stack(raw)
+        return Experts(self.family.natural(stacked), prior, self.family, stacked, tuple(inputs))
 
     def _where_present(self, encoder: nn.Module, inputs: Tensor, present: Tensor) -> Tensor:
         """Give a user's encoder only the rows that have its modality.
@@ -168,10 +190,11 @@ class VAENetwork(nn.Module):
     def culprit(self, blocks: Blocks) -> str:
         """Say which part of the network returns NaN or infinite numbers."""
         experts = self.experts(blocks)
-        wrong = ~experts.natural.isfinite().all(-1) & blocks.present
-        for name, rows in zip(self.names, wrong, strict=True):
-            if rows.any():
-                return f"the encoder of modality {name!r} returned NaN or infinite numbers"
+        if experts.natural is not None:
+            wrong = ~experts.natural.isfinite().all(-1) & blocks.present
+            for name, rows in zip(self.names, wrong, strict=True):
+                if rows.any():
+                    return f"the encoder of modality {name!r} returned NaN or infinite numbers"
         posterior = self.posterior(blocks)
         if not (posterior.mean.isfinite().all() and posterior.stddev.isfinite().all()):
             return "the fusion of the modalities returned NaN or infinite numbers"

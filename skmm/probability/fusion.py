@@ -1,14 +1,15 @@
 """Fusion: how the modalities' experts become one posterior.
 
-A fusion rule is a function, or a module where it has parameters, of ``(blocks, experts, present)`` that
-returns a posterior. Experts carry natural parameters, so multiplying experts is adding them; the rules here
-differ only in the sets of modalities whose products they mix.
+A fusion rule is called as ``(blocks, experts, present)`` and returns a posterior. It is a function, or, where
+it has parameters, a module that is made from :class:`Sizes`. Experts carry natural parameters, so multiplying
+experts is adding them. A module whose ``uses_experts`` is False does without: no encoders are made for it.
 
-To add one, write such a function here and name it in ``FUSIONS``.
+To add one, write such a function or module here and name it in ``FUSIONS``.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skmm._blocks.blocks import Blocks
 
@@ -37,11 +38,42 @@ class Experts:
         Natural parameters of the prior expert, which enters every product.
     family : posterior family
         See :mod:`skmm.probability.posteriors`.
+    raw : Tensor of shape (n_modalities, ..., n_raw) or None
+        What the encoders returned, from which ``family.natural`` makes natural parameters. Like them, of no
+        meaning for absent modalities. None where there are no encoders, and so are they.
+    inputs : tuple of Tensors of shape (..., n_inputs of the modality)
+        What there is to see of each modality: features, zero where missing, and where values are missing.
     """
 
-    natural: Tensor
+    natural: Any
     prior: Tensor
     family: Any
+    raw: Tensor | None = None
+    inputs: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a fusion rule with parameters is made from.
+
+    Parameters
+    ----------
+    n_inputs : tuple of int
+        Numbers per row in ``Experts.inputs``, of each modality.
+    n_raw : int
+        Numbers that an encoder returns per row.
+    dense : callable
+        ``dense(n_in, n_out) -> Module``: the estimator's default network.
+    """
+
+    n_inputs: tuple[int, ...]
+    n_raw: int
+    dense: Callable[[int, int], nn.Module]
+
+    @property
+    def n_modalities(self) -> int:
+        """Number of modalities."""
+        return len(self.n_inputs)
 
 
 def product_of_experts(blocks: Blocks, experts: Experts, present: Tensor) -> Any:
@@ -65,8 +97,7 @@ def product_of_experts(blocks: Blocks, experts: Experts, present: Tensor) -> Any
     .. [1] Wu and Goodman (2018), "Multimodal Generative Models for Scalable Weakly-Supervised Learning",
        eq. 3.
     """
-    natural = torch.where(present[..., None], experts.natural, 0.0).sum(0) + experts.prior
-    return experts.family.posterior(natural[None], None)
+    return _product(experts.natural, experts, present)
 
 
 def mixture_of_experts(blocks: Blocks, experts: Experts, present: Tensor) -> Any:
@@ -157,10 +188,136 @@ def _mixture(experts: Experts, present: Tensor, members: Tensor, counts: Tensor)
     return experts.family.posterior(natural, log_weights)
 
 
+def _product(natural: Tensor, experts: Experts, present: Tensor) -> Any:
+    """Multiply the prior and experts given by their natural parameters."""
+    total = torch.where(present[..., None], natural, 0.0).sum(0) + experts.prior
+    return experts.family.posterior(total[None], None)
+
+
+class GeneralisedProduct(nn.Module):
+    r"""Product of experts raised to powers, one learned power per modality.
+
+    .. math:: q(z|x) \propto p(z) \prod_m q_m(z|x_m)^{\alpha_m}, \quad \alpha_m > 0
+
+    A modality that says what another has said already gets a power below one; all powers start at one.
+
+    Parameters
+    ----------
+    sizes : Sizes
+
+    References
+    ----------
+    .. [1] Cao and Fleet (2014), "Generalized Product of Experts for Automatic and Principled Fusion of
+       Gaussian Process Predictions", eq. 2.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.log_powers = nn.Parameter(torch.zeros(sizes.n_modalities))
+
+    def forward(self, blocks: Blocks, experts: Experts, present: Tensor) -> Any:
+        powers = self.log_powers.exp().view(-1, *[1] * present.ndim)
+        # masked before they are multiplied: a power's gradient is a sum over all rows
+        natural = torch.where(present[..., None], experts.natural, 0.0)
+        return _product(powers * natural, experts, present)
+
+
+class JointEncoder(nn.Module):
+    """One encoder that sees all modalities at once, and where values are missing.
+
+    It knows what modalities share, which a product of experts counts twice, but has to learn every pattern of
+    missing modalities from examples of it. Its answer multiplies the prior.
+
+    Parameters
+    ----------
+    sizes : Sizes
+
+    References
+    ----------
+    .. [1] Suzuki, Nakayama and Matsuo (2016), "Joint Multimodal Learning with Deep Generative Models".
+    .. [2] Collier, Nazabal and Williams (2020), "VAEs in the Presence of Missing Data", sec. 3: masks as
+       inputs.
+    """
+
+    uses_experts = False
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.encoder = sizes.dense(sum(sizes.n_inputs), sizes.n_raw)
+
+    def forward(self, blocks: Blocks, experts: Experts, present: Tensor) -> Any:
+        natural = experts.family.natural(self.encoder(torch.cat(experts.inputs, dim=-1)))
+        return _product(natural[None], experts, present.any(0, keepdim=True))
+
+
+class AttentionOverExperts(nn.Module):
+    """Product of experts that have seen one another.
+
+    Every expert present attends to all others present and is corrected by what it learns; the corrected
+    experts are multiplied. The corrections start at zero: training starts from a product of experts.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    width : int, default=64
+        Of the experts' tokens.
+    n_heads : int, default=4
+
+    References
+    ----------
+    .. [1] Vaswani et al. (2017), "Attention Is All You Need", sec. 3.2.
+    .. [2] Lee et al. (2019), "Set Transformer", sec. 3.1.
+    """
+
+    def __init__(self, sizes: Sizes, width: int = 64, n_heads: int = 4) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.token = nn.Linear(sizes.n_raw, width)
+        self.modality = nn.Parameter(0.1 * torch.randn(sizes.n_modalities, width))
+        self.attention = nn.Linear(width, 3 * width)
+        self.hidden = nn.Linear(width, width)
+        self.correction = nn.Linear(width, sizes.n_raw)
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(self.correction.bias)
+
+    def forward(self, blocks: Blocks, experts: Experts, present: Tensor) -> Any:
+        assert experts.raw is not None
+        raw = torch.where(present[..., None], experts.raw, 0.0).movedim(0, -2)  # (..., M, n_raw)
+        tokens = self.token(raw) + self.modality
+        query, key, value = (
+            part.unflatten(-1, (self.n_heads, -1)).transpose(-2, -3)  # (..., H, M, E)
+            for part in self.attention(tokens).chunk(3, dim=-1)
+        )
+        # where nothing is present, anything may be attended to: the prior is all that is left in the product
+        seen = (present | ~present.any(0)).movedim(0, -1)[..., None, None, :]  # (..., 1, 1, M)
+        scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+        told = scores.masked_fill(~seen, -torch.inf).softmax(-1) @ value
+        tokens = tokens + told.transpose(-2, -3).flatten(-2)
+        corrected = raw + self.correction(nn.functional.silu(self.hidden(tokens)))
+        return _product(experts.family.natural(corrected.movedim(-2, 0)), experts, present)
+
+
 Fusion = Callable[[Blocks, Experts, Tensor], Any]
 
-FUSIONS: dict[str, Fusion] = {
+FUSIONS: dict[str, Any] = {
     "poe": product_of_experts,
     "moe": mixture_of_experts,
     "mopoe": mixture_of_products,
+    "gpoe": GeneralisedProduct,
+    "joint": JointEncoder,
+    "attention": AttentionOverExperts,
 }
+
+
+def build_fusion(spec: Any, sizes: Sizes) -> Fusion:
+    """Make a fusion rule.
+
+    Parameters
+    ----------
+    spec : str, callable, Module or class
+        A name in ``FUSIONS``; a function; a Module, which is copied; or a class, which is given ``sizes``.
+    sizes : Sizes
+    """
+    if isinstance(spec, str):
+        spec = FUSIONS[spec]
+    return spec(sizes) if isinstance(spec, type) else copy.deepcopy(spec)

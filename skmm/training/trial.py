@@ -56,13 +56,13 @@ def try_network(network: Any, objective: Objective, rows: Blocks) -> None:
         moments.append(getattr(posterior, what, None))
         _check_shape(moments[-1], (n, network.n_components), f"fusion must return a posterior whose {what}")
     distributions = network.decode(posterior.mean[None])
-    for name, distribution, values, observed in zip(
-        network.names, distributions, rows.values, rows.observed, strict=True
+    for name, distribution, n_statistics, values, observed in zip(
+        network.names, distributions, network.n_statistics, rows.values, rows.observed, strict=True
     ):
         who = f"The likelihood of modality {name!r} must return distributions whose"
         for what in ("mean", "stddev"):
             moments.append(getattr(distribution, what, None))
-            _check_shape(moments[-1], (1, *values.shape), f"{who} {what}")
+            _check_shape(moments[-1], (1, n, n_statistics), f"{who} {what}")
         _check_shape(distribution.log_prob(values, observed), (1, n), f"{who} log_prob")
     if not all(moment.isfinite().all() for moment in moments):
         raise FloatingPointError(

@@ -211,6 +211,7 @@ CONTAINERS = {
     "int tensor": (torch.tensor([[1, 2], [3, 4]]), torch.float64),
     "bool tensor": (torch.tensor([[True, True], [False, True]]), torch.float64),
     "tensor with gradient": (torch.tensor([[1.0, 2], [3, 4]], requires_grad=True), torch.float32),
+    "list of flags": ([[True, False], [False, True]], np.float64),
     "masked": (np.ma.masked_array([[1.0, 999], [3, 4]], mask=[[False, True], [False, False]]), np.float64),
     "masked int": (np.ma.masked_array([[1, 999], [3, 4]], mask=[[False, True], [False, False]]), np.int64),
 }
@@ -235,6 +236,7 @@ def test_blanking_arrays(name):
 
 
 def test_blanking_frames():
+    index = pd.Index(["r", "r"])
     X = pd.DataFrame(
         {
             "float": [1.5, 2.5],
@@ -244,24 +246,72 @@ def test_blanking_frames():
             "bool": [True, False],
             "Int64": pd.array([1, None], dtype="Int64"),
             "boolean": pd.array([True, None], dtype="boolean"),
-            "object": pd.Series([True, None], dtype=object),
+            "object": pd.Series([True, None], dtype=object, index=index),
+            "category": pd.Categorical(["u", None], categories=["w", "v", "u"]),
+            "ordered": pd.Categorical([3, 1], categories=[3, 2, 1], ordered=True),
+            "string": pd.array(["u", None], dtype="string"),
+            "text": pd.Series(["u", None], dtype=object, index=index),
+            "kept text": pd.Series(["u", None], dtype=object, index=index),
             "kept": [1, 2],
         },
-        index=["r", "r"],
+        index=index,
     )
     before = X.copy(deep=True)
     hidden = np.zeros(X.shape, dtype=bool)
-    hidden[0, :-1] = True
+    hidden[0, :12] = True
     blanked = blank(X, hidden)
     types = ["float64", "float32", "Int64", "UInt8", "boolean", "Int64", "boolean", "object", "int64"]
-    assert [str(dtype) for dtype in blanked.dtypes] == types
+    types[8:-1] = [X.dtypes["category"], X.dtypes["ordered"], "string", "object", "object"]
+    assert [str(dtype) for dtype in blanked.dtypes] == list(map(str, types))
+    assert blanked["category"].cat.categories.tolist() == ["w", "v", "u"]
+    assert blanked["ordered"].dtype == X["ordered"].dtype
     assert blanked.columns.identical(X.columns)
     assert blanked.index.identical(X.index)
-    assert blanked.isna().to_numpy()[0].tolist() == [True] * 8 + [False]
+    assert blanked.isna().to_numpy()[0].tolist() == [True] * 12 + [False, False]
     assert blanked.iloc[1].isna().equals(X.iloc[1].isna())
     assert blanked.iloc[1, :5].tolist() == X.iloc[1, :5].tolist()
+    assert blanked["kept text"].tolist() == ["u", None]
     blanked.iloc[:, [0, -1]] = 77
     assert_frame_equal(X, before)
+
+
+TEXTS = {
+    "U array": (np.array([["u", "v"], ["w", "x"]]), [[None, "v"], ["w", "x"]]),
+    "object array": (np.array([["u", 1.5], ["w", None]], dtype=object), [[None, 1.5], ["w", None]]),
+    "list": ([["u", 1.5], ["w", None]], [[None, 1.5], ["w", None]]),
+    "list of text": ([["u", "v"], ["w", "x"]], [[None, "v"], ["w", "x"]]),
+    "numbers and text": ([[1, "v"], [2, "x"]], [[None, "v"], [2, "x"]]),
+    "tuples": ((("u", True), ("w", False)), [[None, True], ["w", False]]),
+    "masked": (np.ma.masked_array([["u", "v"], ["w", "x"]], [[0, 1], [0, 0]]), [[None, None], ["w", "x"]]),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_blanking_text(name):
+    X, expected = TEXTS[name]
+    before = copy.deepcopy(X)
+    blanked = blank(X, HIDDEN)
+    if name == "masked":
+        assert type(blanked) is np.ma.MaskedArray
+        assert blanked.tolist() == expected
+    else:
+        assert type(blanked) is np.ndarray
+        assert blanked.dtype == object
+        assert np.where(pd.isna(blanked), None, blanked).tolist() == expected
+        assert isinstance(blanked[0, 0], float)  # NaN
+    blanked[:] = "z"
+    assert repr(X) == repr(before)
+
+
+def test_hiding_modalities_of_text():
+    X = pd.DataFrame(
+        {"a__p": pd.Categorical(["u", "v"]), "a__q": [1, 2], "b__r": pd.array(["w", None], dtype="string")}
+    )
+    hidden = hide(X, "a", modalities="prefix")
+    assert hidden.isna().to_numpy().tolist() == [[True, True, False], [True, True, True]]
+    assert hidden.dtypes.tolist() == [X.dtypes["a__p"], "Int64", "string"]
+    kept = keep(np.array([["u", "v"], ["w", "x"]]), "a", modalities={"a": [0], "b": [1]})
+    assert np.where(pd.isna(kept), None, kept).tolist() == [["u", None], ["w", None]]
 
 
 @pytest.mark.parametrize(
@@ -275,12 +325,12 @@ def test_blanking_frames():
         ({"a": VALUES}, "a", ValueError, r"must be a table .* dict of shape \(\)"),
         (sparse.csr_array(VALUES), "x", TypeError, "Sparse data was passed.*toarray"),
         (
-            np.array([["1", "2"]]),
+            np.array([["2020-01-01"]], dtype="M8[D]"),
             "x",
             TypeError,
-            "X has type <U1, which cannot hold a missing value; turn it",
+            r"X has type datetime64\[D\], which cannot hold a missing value; turn it",
         ),
-        ([[1, "two"]], "x", ValueError, "could not convert string to float: 'two'"),
+        (np.array([[b"1"]]), "x", TypeError, r"X has type \|S1, which cannot hold a missing value"),
     ],
 )
 @pytest.mark.parametrize("function", [hide, keep])

@@ -5,8 +5,12 @@ import pandas as pd
 import pytest
 import torch
 from pandas.testing import assert_frame_equal
+from sklearn.base import BaseEstimator
 
+from skmm._blocks.columns import ColumnType
+from skmm._blocks.containers import check_table, column_types
 from skmm._blocks.layout import Layout, by_modality
+from skmm._blocks.modalities import resolve_modalities
 
 NAN = np.nan
 X = np.array(
@@ -21,17 +25,21 @@ X = np.array(
 MODALITIES = {"odd": [3, 1], "even": [0, 4, 2]}
 
 
-def standardised(name, kind):
-    return kind == "continuous"
+class Reader(BaseEstimator):
+    """The least that scikit-learn asks of an estimator whose input is checked."""
 
 
-def as_they_are(name, kind):
-    return False
+def types_of(table):
+    return column_types(table, check_table(Reader(), table, reset=True))
 
 
-def fit(table, modalities=None, matrix=None, standardised=standardised):
+def fit(table, modalities=None, matrix=None, scaling=None):
+    """Numbers are standardised, flags and categories left, unless ``scaling`` says otherwise."""
     matrix = np.array(table, dtype=float) if matrix is None else matrix
-    return Layout.fit(table, matrix, modalities, standardised)
+    types = types_of(table)
+    if scaling is None:
+        scaling = ["standard" if kind.kind == "continuous" else None for kind in types]
+    return Layout.fit(table, matrix, resolve_modalities(table, modalities), types, scaling)
 
 
 @pytest.fixture
@@ -48,6 +56,8 @@ def test_modalities_and_types(layout):
     assert layout.n_features == 5
     assert layout.labels == ("p", "q", "r", "s", "t")
     assert layout.kinds == ("continuous", "continuous", "continuous", "binary", "continuous")
+    assert [kind.dtype for kind in layout.types] == [*["float64"] * 3, "boolean", "float64"]
+    assert not layout.without_order().any()
     assert layout.positions("even").tolist() == [0, 4, 2]
 
 
@@ -55,22 +65,62 @@ def test_units_come_from_what_is_observed(layout):
     np.testing.assert_allclose(layout.location, [3, 40, 0, 0, 5], rtol=1e-15)
     scales = [np.std([1, 2, 6]), np.std([10, 30, 80]), 1, 1, 1]
     np.testing.assert_allclose(layout.scale, scales, rtol=1e-15)
+    np.testing.assert_array_equal(layout.deviation, layout.scale)
     assert layout.informative.tolist() == [True, True, False, True, False]
     assert layout.spread[[2, 4]].tolist() == [1, 0]
 
 
-def test_standardisation_is_asked_for_by_modality_and_type():
-    asked = []
-    fit(pd.DataFrame(X > 2), {"b": [1, 0], "a": [2, 3, 4]}, standardised=lambda *what: asked.append(what))
-    assert asked == [("b", "binary")] * 2 + [("a", "binary")] * 3
+def test_columns_that_are_only_scaled():
+    """What is positive stays so; errors are measured in the same units."""
+    layout = fit(X, scaling=["scale"] * 5)
+    assert layout.location.tolist() == [0, 0, 0, 0, 5]
+    np.testing.assert_allclose(
+        layout.scale, [np.std([1, 2, 6]), np.std([10, 30, 80]), 1, np.std([0, 1, 1]), 1]
+    )
+    np.testing.assert_array_equal(layout.deviation, layout.scale)
+    assert layout.informative.tolist() == [True, True, False, True, False]
+    values = layout.read(X).joint.numpy()
+    np.testing.assert_allclose(values[:, 1], np.array([10, 0, 30, 80]) / layout.scale[1], rtol=1e-6)
+    written = layout.write(values)
+    np.testing.assert_allclose(written[[0, 2, 3], 1], [10, 30, 80], rtol=1e-6)
+    assert (written[:, [2, 4]] == [0, 5]).all()
 
 
-def test_columns_that_are_not_standardised():
-    layout = fit(X, standardised=as_they_are)
-    assert layout.location.tolist() == [0, 0, 0.5, 0, 0]  # a flag never seen may be either
+def test_columns_that_are_left():
+    """Counts, for example: in units of their own, and constants say something."""
+    layout = fit(X, scaling=[None] * 5)
+    assert layout.location.tolist() == [0] * 5
     assert layout.scale.tolist() == [1] * 5
+    np.testing.assert_allclose(
+        layout.deviation, [np.std([1, 2, 6]), np.std([10, 30, 80]), 1, np.std([0, 1, 1]), 1]
+    )
     assert layout.informative.tolist() == [True, True, False, True, True]
-    assert layout.spread[2] == 0.5
+    assert layout.spread.tolist() == [0, 0, 1, 0, 0]
+    np.testing.assert_array_equal(layout.read(X).joint, np.nan_to_num(X))
+
+
+def test_flags_are_left_and_one_never_seen_may_be_either():
+    flags = pd.DataFrame(
+        {"a": [True, False], "b": pd.array([None, None], dtype="boolean"), "c": [True, True]}
+    )
+    matrix = np.array([[1.0, NAN, 1.0], [0.0, NAN, 1.0]])
+    layout = fit(flags, matrix=matrix)
+    assert layout.location.tolist() == [0, 0.5, 0]
+    assert layout.deviation.tolist() == [1, 1, 1]
+    assert layout.informative.tolist() == [True, False, True]
+    assert layout.spread.tolist() == [0, 0.5, 0]
+    # read as numbers, they are numbers
+    layout = fit(flags, matrix=matrix, scaling=["standard"] * 3)
+    assert layout.location.tolist() == [0.5, 0, 1]
+    assert layout.scale.tolist() == [0.5, 1, 1]
+    assert layout.deviation.tolist() == [1, 1, 1]
+    assert layout.informative.tolist() == [True, False, False]
+
+
+def test_every_column_has_its_own_scaling():
+    layout = fit(X[:, :3], scaling=["standard", "scale", None])
+    assert layout.location.tolist() == [3, 0, 0]
+    np.testing.assert_allclose(layout.scale, [np.std([1, 2, 6]), np.std([10, 30, 80]), 1])
 
 
 def test_reading(layout):
@@ -243,6 +293,166 @@ def test_completion_rounds_the_flags_of_fit(layout):
     later = pd.DataFrame(X, columns=list("pqrst"))  # the flags as 0.0 and 1.0
     completed = layout.complete(later, X, np.full(X.shape, 0.75))
     assert_frame_equal(completed, later.fillna({"p": 0.75, "q": 0.75, "r": 0.75, "s": 1.0, "t": 0.75}))
+
+
+# --- categories ------------------------------------------------------------------------------------------
+
+TABLED = pd.DataFrame(
+    {
+        "size": pd.Categorical(["M", None, "S", "M"], categories=["S", "M", "L"], ordered=True),
+        "weight": [1.0, 2.0, NAN, 6.0],
+        "town": pd.Series(["Rome", "Oslo", None, "Rome"], dtype=object),
+        "sold": pd.array([True, None, False, True], dtype="boolean"),
+        "grade": pd.Categorical([None] * 4, categories=[1, 2]),
+        "only": pd.Categorical(["x", None, "x", "x"]),
+    }
+)
+TABLED_CODES = np.array(
+    [[1, 1, 1, 1, NAN, 0], [NAN, 2, 0, NAN, NAN, NAN], [0, NAN, NAN, 0, NAN, 0], [1, 6, 1, 1, NAN, 0]]
+)
+
+
+@pytest.fixture
+def tabled():
+    return fit(TABLED, {"first": [0, 1, 4], "second": [3, 2, 5]}, matrix=TABLED_CODES)
+
+
+def test_categories_are_left_as_they_are(tabled):
+    assert tabled.kinds == ("ordered", "continuous", "category", "binary", "category", "category")
+    assert tabled.location.tolist() == [0, 3, 0, 0, 0, 0]
+    assert tabled.scale.tolist() == [1, tabled.scale[1], 1, 1, 1, 1]
+    assert tabled.deviation.tolist() == tabled.scale.tolist()
+    assert tabled.informative.tolist() == [True, True, True, True, False, True]  # one category is one
+    assert tabled.spread.tolist() == [0, 0, 0, 0, 0.5, 0]
+    assert tabled.without_order().tolist() == [False, False, True, False, True, True]
+    assert tabled.dtype == np.float32
+
+
+def test_categories_are_read_and_written_by_position(tabled):
+    blocks = tabled.read(TABLED_CODES)
+    written = tabled.write(blocks.joint)
+    observed = ~np.isnan(TABLED_CODES)
+    np.testing.assert_allclose(written[observed], TABLED_CODES[observed], rtol=1e-6)
+    assert (written[:, 4] == 0).all()
+    np.testing.assert_array_equal(tabled.log_volume(blocks), np.log(tabled.scale[1]) * observed[:, 1])
+    many = np.array([[0.0], [2.0**24 - 1]])
+    layout = Layout.fit(
+        many, many, {"x": np.array([0])}, [ColumnType("category", object, pd.Index(["a"]))], [None]
+    )
+    np.testing.assert_array_equal(layout.write(layout.read(many).joint), many)
+
+
+VALUES = np.array([[2.0, 1.5, 0.0, 0.75, 1.0, 0.0]] * 4)
+
+
+def test_results_hold_labels(tabled):
+    like = TABLED.set_axis([3, 3, 1, 0])
+    wrapped = tabled.wrap(VALUES, like)
+    assert wrapped.index.tolist() == [3, 3, 1, 0]
+    assert wrapped.iloc[0].tolist() == ["L", 1.5, "Oslo", 0.75, 2, "x"]
+    expected = [np.float32 if label in ("weight", "sold") else TABLED[label].dtype for label in TABLED]
+    assert wrapped.dtypes.tolist() == expected
+    assert_frame_equal(tabled.wrap_new(VALUES, like.index), wrapped)
+    assert tabled.wrap_new(VALUES, None).index.equals(pd.RangeIndex(4))
+    deviations = tabled.wrap_numbers(VALUES, like)
+    assert_frame_equal(deviations, pd.DataFrame(VALUES.astype(np.float32), like.index, like.columns))
+
+
+def test_quantiles_of_what_has_no_order_are_missing(tabled):
+    values = VALUES.copy()
+    values[:, tabled.without_order()] = NAN
+    wrapped = tabled.wrap(values, TABLED)
+    assert wrapped.isna().all().tolist() == tabled.without_order().tolist()
+    assert wrapped["grade"].dtype == TABLED["grade"].dtype
+
+
+def test_new_rows_take_the_types_of_fit(tabled):
+    rows = tabled.restore(VALUES)
+    assert rows.dtypes.equals(TABLED.dtypes)
+    assert rows.iloc[0].tolist() == ["L", 1.5, "Oslo", True, 2, "x"]
+
+
+def test_completion(tabled):
+    before = TABLED.copy(deep=True)
+    completed = tabled.complete(TABLED, TABLED_CODES, VALUES)
+    assert completed.dtypes.equals(TABLED.dtypes)
+    known = TABLED.notna().to_numpy()
+    assert completed.to_numpy(object)[known].tolist() == TABLED.to_numpy(object)[known].tolist()
+    assert completed.iloc[1].tolist() == ["L", 2.0, "Oslo", True, 2, "x"]
+    assert_frame_equal(TABLED, before)
+
+
+def test_completion_leaves_categories_that_fit_has_not_seen(tabled):
+    """They are read as missing, but they are there."""
+    new = TABLED.assign(town=pd.Series(["Lima", None, "Rome", "Oslo"], dtype=object))
+    codes = TABLED_CODES.copy()
+    codes[:, 2] = [NAN, NAN, 1, 0]
+    completed = tabled.complete(new, codes, VALUES)
+    assert completed["town"].tolist() == ["Lima", "Oslo", "Rome", "Oslo"]
+    assert completed["town"].dtype == object
+    array = tabled.complete(new.to_numpy(object), codes, VALUES)
+    assert array[:, 2].tolist() == ["Lima", "Oslo", "Rome", "Oslo"]
+    assert array[1].tolist() == ["L", 2.0, "Oslo", True, 2, "x"]
+
+
+@pytest.mark.parametrize("index", [None, pd.Index(list("wxyz"), name="who")])
+def test_probabilities_are_labelled(tabled, index):
+    tables = {
+        3: np.full((4, 2), [0.25, 0.75], dtype=np.float32),
+        0: np.full((4, 3), [0.5, 0.25, 0.25], dtype=np.float32),
+        4: np.full((4, 2), [0.9, 0.1], dtype=np.float32),
+        5: np.ones((4, 1), dtype=np.float32),
+    }
+    before = {column: table.copy() for column, table in tables.items()}
+    frame = tabled.probability_frame(tables, index)
+    assert frame.columns.tolist() == [
+        *[("size", "S"), ("size", "M"), ("size", "L"), ("sold", False), ("sold", True)],
+        *[("grade", 1), ("grade", 2), ("only", "x")],
+    ]
+    assert frame.columns.names == ["column", "category"]
+    assert (frame.dtypes == np.float32).all()
+    assert frame.iloc[0].tolist() == [0.5, 0.25, 0.25, 0.25, 0.75, 0.5, 0.5, 1]  # nothing is known of grades
+    assert frame.index.equals(pd.RangeIndex(4) if index is None else index)
+    assert frame["size", "M"].tolist() == [0.25] * 4
+    assert frame["sold"].columns.tolist() == [False, True]
+    assert all((tables[column] == before[column]).all() for column in tables)
+
+
+def test_probabilities_of_columns_with_levels(tabled):
+    levels = pd.MultiIndex.from_product([["shop"], TABLED.columns], names=["modality", None])
+    layout = fit(TABLED.set_axis(levels, axis=1), matrix=TABLED_CODES)
+    frame = layout.probability_frame({2: np.full((2, 2), 0.5)}, None)
+    assert frame.columns.tolist() == [("shop", "town", "Oslo"), ("shop", "town", "Rome")]
+    assert frame.columns.names == ["modality", None, "category"]
+    assert frame["shop", "town"].columns.tolist() == ["Oslo", "Rome"]
+
+
+def test_probabilities_of_arrays_and_of_odd_labels():
+    array = np.array([["a", True], ["b", False]], dtype=object)
+    codes = np.array([[0.0, 1.0], [1.0, 0.0]])
+    both = {0: np.full((2, 2), 0.5), 1: np.full((2, 2), 0.5)}
+    frame = fit(array, matrix=codes).probability_frame(both, None)
+    assert frame.columns.tolist() == [(0, "a"), (0, "b"), (1, False), (1, True)]
+    # labels that are tuples, but not levels
+    table = pd.DataFrame(array, columns=pd.Index([("p", 1), ("q", 2)], tupleize_cols=False))
+    frame = fit(table, matrix=codes).probability_frame(both, None)
+    assert frame.columns.tolist() == [(("p", 1), "a"), (("p", 1), "b"), (("q", 2), False), (("q", 2), True)]
+    # categories that are neither text nor numbers
+    cut = pd.DataFrame(
+        {"a": pd.cut([1, 9], [0, 5, 10]), "b": pd.Categorical(pd.to_datetime(["2020", "2021"]))}
+    )
+    frame = fit(cut, matrix=codes).probability_frame(both, None)
+    assert frame["a"].columns.tolist() == [pd.Interval(0, 5), pd.Interval(5, 10)]
+    assert frame["b"].columns.tolist() == pd.to_datetime(["2020", "2021"]).tolist()
+
+
+def test_probabilities_of_what_was_counted_or_read_as_flags():
+    matrix = np.array([[0.0, 1.0], [1.0, 0.0]])
+    numbers = types_of(np.array([[7.0, 1.0], [3.0, 0.0]]))
+    counted = [numbers[0].counted(np.array([7.0, 3.0]), "ordered"), numbers[1]]
+    layout = Layout.fit(matrix, matrix, {"x": np.arange(2)}, counted, [None, None])
+    frame = layout.probability_frame({j: np.full((2, 2), 0.5) for j in (0, 1)}, None)
+    assert frame.columns.tolist() == [(0, 3), (0, 7), (1, 0), (1, 1)]
 
 
 # --- columns later ---------------------------------------------------------------------------------------

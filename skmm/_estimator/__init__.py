@@ -1,0 +1,1 @@
+"""The scikit-learn contract, once: fit, the public methods, tags and pickling."""

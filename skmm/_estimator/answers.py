@@ -1,0 +1,373 @@
+"""What a fitted estimator of multimodal data can be asked: the public methods, once."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from skmm._blocks.blocks import Blocks
+from skmm._blocks.containers import check_table, row_index, stack, to_matrix
+from skmm._blocks.layout import Layout
+from skmm._torch import RandomStateLike, draw_seed, float32_by_default, inference_device, isolated_rng
+from skmm.inference.draws import draw_completions, draw_rows
+from skmm.inference.expectations import (
+    decoded_mean,
+    latent_moments,
+    predictive_moments,
+    predictive_quantiles,
+    summary,
+)
+from skmm.inference.likelihoods import importance_sampled_bound
+
+N_QUANTILE_DRAWS = 512
+
+
+class AnswersMixin:
+    """Public methods of fitted estimators.
+
+    They need ``module_`` and ``layout_``, and the parameters ``n_draws``, ``device`` and ``handle_unknown``.
+    """
+
+    module_: Any
+    layout_: Layout
+    n_draws: int
+    device: Any
+    handle_unknown: str
+
+    # --- reading X -------------------------------------------------------------------------------------
+
+    def _read_matrix(self, X: Any) -> np.ndarray:
+        check_is_fitted(self, "module_")
+        if not hasattr(self, "feature_names_in_"):  # otherwise scikit-learn checks the names
+            self.layout_.check_columns(X)
+        table = check_table(self, X, reset=False)
+        return to_matrix(table, self.layout_.types, handle_unknown=self.handle_unknown)
+
+    def _read(self, X: Any) -> tuple[np.ndarray, Blocks]:
+        matrix = self._read_matrix(X)
+        check_support(self.module_, self.layout_, matrix)
+        return matrix, self.layout_.read(matrix)
+
+    def _finite(self, joint: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
+        """Pass on results of the decoders, unless one of them is NaN or infinite.
+
+        Parameters
+        ----------
+        joint : Tensor of shape (..., n)
+        sizes : sequence of int or None
+            How many of the n numbers belong to each modality; None: as many as it has features.
+        """
+        parts = joint.split(self.layout_.sizes if sizes is None else list(sizes), dim=-1)
+        for name, part in zip(self.layout_.names, parts, strict=True):
+            if not part.isfinite().all():
+                raise ValueError(
+                    f"The decoder of modality {name!r} returned NaN or infinite numbers. Look for extreme "
+                    "values in what was given, and check your own decoders, if any."
+                )
+        return joint
+
+    @contextmanager
+    def _ready(self) -> Iterator[tuple[Any, torch.device]]:
+        """Make the network ready for questions."""
+        device = inference_device(self.device)
+        if not isinstance(self.n_draws, numbers.Integral) or self.n_draws < 1:
+            raise ValueError(f"n_draws must be a positive whole number, got {self.n_draws!r}.")
+        with float32_by_default():
+            yield self.module_.to(device), device  # moves in place: no attribute is written
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.module_.n_components  # what was fitted: the parameter may have been changed since
+
+    # --- latent space ----------------------------------------------------------------------------------
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Mean of the latent variable given what is observed.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Z : float32 array of shape (n_samples, n_components)
+            The prior's mean where nothing is observed.
+        """
+        return self.posterior_moments(X)[0]
+
+    def posterior_moments(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of the latent variable given what is observed.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        loc, scale : float32 arrays of shape (n_samples, n_components)
+        """
+        _, blocks = self._read(X)
+        with self._ready() as (network, device):
+            loc, scale = latent_moments(network, blocks, device)
+        return loc.numpy(), scale.numpy()
+
+    def inverse_transform(self, Z: Any) -> Any:
+        """Expected features of latent points.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components)
+
+        Returns
+        -------
+        X : array or DataFrame of shape (n_samples, n_features)
+            In the container of ``fit``, numbers as float32 (float64 where float32 could not tell values
+            apart), categories as labels.
+        """
+        check_is_fitted(self, "module_")
+        index = row_index(Z)
+        points = check_array(Z, dtype=np.float32, input_name="Z")
+        if points.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"Z has {points.shape[1]} columns, but the estimator was fitted with "
+                f"n_components={self._n_features_out}; give points of the space that transform returns."
+            )
+        with self._ready() as (network, device):
+            mean = self._finite(decoded_mean(network, torch.tensor(points), device), network.n_statistics)
+            values, _ = summary(network, mean, torch.zeros_like(mean))
+        return self.layout_.wrap_new(self.layout_.write(values), index)
+
+    # --- completion ------------------------------------------------------------------------------------
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Expected value of every entry given the observed ones.
+
+        Of entries that are observed, this is what the model expects another measurement to be; use
+        :meth:`impute` to keep them.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+        return_std : bool, default=False
+            Whether to return standard deviations too: of the values, noise included.
+
+        Returns
+        -------
+        mean : array or DataFrame of shape (n_samples, n_features)
+            In the container, index, columns and units of X, as float32; the probability of a flag, the
+            label of the most probable category.
+        std : array or DataFrame of shape (n_samples, n_features)
+            Only if ``return_std``. Of a category, that of the indicator variable of the label in ``mean``:
+            the root of p (1 - p), where p is its probability.
+        """
+        _, blocks = self._read(X)
+        mean, std = self._predictive_values(blocks)
+        expected = self.layout_.wrap(self.layout_.write(mean), X)
+        if not return_std:
+            return expected
+        return expected, self.layout_.wrap_numbers(self.layout_.write_scale(std), X)
+
+    def _predictive_moments(self, blocks: Blocks) -> tuple[Tensor, Tensor]:
+        """Moments of all statistics, (n_samples, n_statistics)."""
+        with self._ready() as (network, device):
+            mean, std = predictive_moments(network, blocks, device, n_draws=self.n_draws)
+        sizes = self.module_.n_statistics
+        return self._finite(mean, sizes), self._finite(std, sizes)
+
+    def _predictive_values(self, blocks: Blocks) -> tuple[Tensor, Tensor]:
+        """Value and standard deviation of every entry, (n_samples, n_features)."""
+        return summary(self.module_, *self._predictive_moments(blocks))
+
+    def predict_category_proba(self, X: Any) -> pd.DataFrame:
+        """Probability of every category of every column of categories or flags, given what is observed.
+
+        Of entries that are observed, too, this is what the model expects another observation to be.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        probabilities : DataFrame of shape (n_samples, n_categories of all those columns)
+            With the index of X, and MultiIndex columns (column, category) in the order of X. Rows sum to 1
+            within each column of X. Flags have the categories False and True, or 0 and 1.
+
+        Raises
+        ------
+        ValueError
+            If no column holds categories or flags.
+        """
+        _, blocks = self._read(X)
+        mean, _ = self._predictive_moments(blocks)
+        found: dict[int, Tensor] = {}
+        for likelihood, columns, part in zip(
+            self.module_.likelihoods,
+            self.layout_.columns,
+            mean.split(self.module_.n_statistics, dim=-1),
+            strict=True,
+        ):
+            found |= {int(columns[i]): p for i, p in likelihood.probabilities(part).items()}
+        if not found:
+            raise ValueError(
+                "No column of X holds categories or flags, so that there are no probabilities; use predict "
+                "or predict_quantiles."
+            )
+        return self.layout_.probability_frame({j: p.numpy() for j, p in found.items()}, row_index(X))
+
+    def predict_quantiles(self, X: Any, q: float | Sequence[float] = (0.05, 0.5, 0.95)) -> Any:
+        """Quantiles of every entry given the observed ones.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+        q : float or sequence of float, default=(0.05, 0.5, 0.95)
+            Between 0 and 1.
+
+        Returns
+        -------
+        quantiles : array or DataFrame
+            Like X, as float32, for a single ``q``. For several, of shape (n_quantiles, n_samples, n_features)
+            for arrays; frames get an outer index level "quantile". Of ordered categories, labels; categories
+            without an order have no quantiles and are missing: see :meth:`predict_category_proba`.
+
+        Raises
+        ------
+        ValueError
+            If a quantile is not between 0 and 1.
+        """
+        _, blocks = self._read(X)
+        try:
+            levels = np.atleast_1d(np.asarray(q, dtype=np.float64))
+        except (TypeError, ValueError):
+            levels = np.array([np.nan])
+        if levels.ndim != 1 or levels.size == 0 or not ((levels >= 0) & (levels <= 1)).all():
+            raise ValueError(f"q must hold numbers from 0 to 1, got {q!r}.")
+        with self._ready() as (network, device):
+            values = predictive_quantiles(
+                network, blocks, torch.tensor(levels), device, n_draws=N_QUANTILE_DRAWS
+            )
+        written = self.layout_.write(self._finite(values))
+        written[..., self.layout_.without_order()] = np.nan
+        tables = [self.layout_.wrap(table, X) for table in written]
+        return tables[0] if np.ndim(q) == 0 else stack(tables, level="quantile", keys=levels.tolist())
+
+    def impute(self, X: Any) -> Any:
+        """Fill in what is missing with its expected value given what is observed.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        completed : array or DataFrame of shape (n_samples, n_features)
+            In the container, index, columns, units and data types of X. Observed entries are
+            bit-identical; flags and columns of whole numbers are rounded; categories are the most probable.
+        """
+        matrix, blocks = self._read(X)
+        values, _ = self._predictive_values(blocks)
+        return self.layout_.complete(X, matrix, self.layout_.write(values))
+
+    # --- sampling --------------------------------------------------------------------------------------
+
+    def sample(self, n_samples: int = 1, given: Any = None, random_state: RandomStateLike = None) -> Any:
+        """Draw new rows, or completions of given ones.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows; of draws per row where ``given`` is set.
+        given : array-like or DataFrame of shape (n_samples, n_features), default=None
+            Rows whose missing entries are drawn given the observed ones, jointly within a row.
+        random_state : int, RandomState instance or None, default=None
+            None draws something else every time.
+
+        Returns
+        -------
+        rows : array or DataFrame
+            Of shape (n_samples, n_features), in the container and data types of ``fit``'s X. With ``given``,
+            in those of ``given``: of shape (n_samples, *given.shape) for arrays; frames get an outer index
+            level "draw". Observed entries are bit-identical in every draw.
+
+        Raises
+        ------
+        ValueError
+            If ``n_samples`` is not a positive whole number.
+        """
+        check_is_fitted(self, "module_")
+        if not isinstance(n_samples, numbers.Integral) or n_samples < 1:
+            raise ValueError(f"n_samples must be a positive whole number, got {n_samples!r}.")
+        completing = given is not None
+        if completing:
+            matrix, blocks = self._read(given)
+        with self._ready() as (network, device), isolated_rng(draw_seed(random_state), device):
+            if not completing:
+                rows = draw_rows(network, int(n_samples), device)
+                return self.layout_.restore(self.layout_.write(self._finite(rows)))
+            draws = draw_completions(network, blocks, int(n_samples), device)
+        tables = [
+            self.layout_.complete(given, matrix, self.layout_.write(draw)) for draw in self._finite(draws)
+        ]
+        return stack(tables, level="draw", keys=range(len(tables)))
+
+    # --- likelihood ------------------------------------------------------------------------------------
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Log-likelihood of the observed entries of each row, from below.
+
+        An importance-sampled bound that tightens with ``n_draws``, at beta 1 and without modality weights,
+        in the units of X (nats; a density for continuous columns). Columns of numbers that did not vary in
+        ``fit`` do not count.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_likelihood : float32 array of shape (n_samples,)
+            Higher is better; 0 where nothing is observed.
+        """
+        _, blocks = self._read(X)
+        with self._ready() as (network, device):
+            bound = importance_sampled_bound(network, blocks, device, n_draws=self.n_draws)
+            wrong = bound.isnan()
+            if wrong.any():
+                raise ValueError(
+                    f"No log-likelihood: {network.culprit(blocks.rows(wrong).to(device))}. Look for extreme "
+                    "values in X, and check your own encoders and decoders, if any."
+                )
+        return (bound - self.layout_.log_volume(blocks)).to(torch.float32).numpy()
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean of :meth:`score_samples`: what searches and cross-validation maximise.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+        y : Ignored
+
+        Returns
+        -------
+        float
+        """
+        return float(np.mean(self.score_samples(X), dtype=np.float64))
+
+
+def check_support(network: Any, layout: Layout, matrix: np.ndarray) -> None:
+    """Raise ValueError where a likelihood has no density."""
+    values = torch.tensor(np.array(matrix, dtype=np.float64))
+    observed = ~values.isnan() & torch.tensor(layout.informative)
+    for name, likelihood, columns in zip(layout.names, network.likelihoods, layout.columns, strict=True):
+        chosen = columns.tolist()  # whatever memory the positions are in
+        likelihood.check(values[:, chosen], observed[:, chosen], name, [layout.labels[j] for j in chosen])

@@ -1,0 +1,329 @@
+"""Fitting, once: parameters checked, the network built and trained; tags and pickling."""
+
+from __future__ import annotations
+
+import copy
+import math
+import numbers
+import warnings
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from torch import nn
+
+from skmm._blocks.blocks import Blocks
+from skmm._blocks.containers import (
+    check_table,
+    column_labels,
+    column_types,
+    to_matrix,
+)
+from skmm._blocks.corruption import Dropout
+from skmm._blocks.layout import Layout, by_modality
+from skmm._blocks.modalities import resolve_modalities
+from skmm._estimator.answers import AnswersMixin, check_support
+from skmm._torch import (
+    draw_seed,
+    float32_by_default,
+    isolated_rng,
+    resolve_device,
+)
+from skmm.inference.likelihoods import importance_sampled_bound
+from skmm.networks.dense import ACTIVATIONS
+from skmm.probability.fusion import FUSIONS
+from skmm.probability.likelihoods.choice import choose_likelihoods, count_categories
+from skmm.probability.likelihoods.registry import LIKELIHOODS, scaling_of
+from skmm.probability.posteriors import POSTERIORS
+from skmm.probability.priors import PRIORS
+from skmm.training.loop import fit_network
+from skmm.training.objectives import OBJECTIVES
+from skmm.training.schedules import SCHEDULES, ConstantSchedule
+from skmm.training.trial import try_network, try_schedule
+
+AUTO_STEPS = 3000  # optimiser steps of max_iter="auto", whatever the number of rows
+MIN_AUTO_EPOCHS = 5
+MIN_VALIDATION_ROWS = 20
+MAX_VALIDATION_ROWS = 5000  # more would cost as much as training, and tell epochs apart no better
+MIN_AUTO_PATIENCE = 20  # epochs
+N_VALIDATION_DRAWS = 32
+N_TRIAL_ROWS = 8
+
+
+class MultimodalEstimator(AnswersMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """What every estimator of multimodal data shares; subclasses build the network.
+
+    A subclass documents its parameters in its own ``__init__`` and defines ``_build(layout)``, which returns
+    an untrained network.
+    """
+
+    _parameter_constraints: dict[str, Any] = {
+        "n_components": [Interval(numbers.Integral, 1, None, closed="left")],
+        "modalities": [None, dict, callable, StrOptions({"prefix"})],
+        "likelihood": [StrOptions({"auto", *LIKELIHOODS}), dict, callable],
+        "handle_unknown": [StrOptions({"error", "missing"})],
+        "fusion": [StrOptions(set(FUSIONS)), callable],
+        "objective": [StrOptions(set(OBJECTIVES)), callable],
+        "prior": [StrOptions(set(PRIORS)), callable],
+        "posterior": [StrOptions(set(POSTERIORS)), HasMethods(["n_raw", "natural", "posterior"])],
+        "beta": [Interval(numbers.Real, 0, None, closed="left"), StrOptions(set(SCHEDULES)), callable],
+        "modality_dropout": [Interval(numbers.Real, 0, 1, closed="both"), dict],
+        "cell_dropout": [Interval(numbers.Real, 0, 1, closed="left"), dict],
+        "dropout": [Interval(numbers.Real, 0, 1, closed="left"), dict],
+        "modality_weights": [None, StrOptions({"auto"}), dict],
+        "encoders": [None, dict],
+        "decoders": [None, dict],
+        "hidden_layer_sizes": ["array-like", Interval(numbers.Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "max_iter": [Interval(numbers.Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "batch_size": [Interval(numbers.Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "learning_rate_init": [Interval(numbers.Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(numbers.Real, 0, None, closed="left")],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "validation_fraction": [Interval(numbers.Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(numbers.Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "tol": [Interval(numbers.Real, 0, None, closed="left")],
+        "n_draws": [Interval(numbers.Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    module_: Any
+    layout_: Layout
+
+    def _build(self, layout: Layout) -> nn.Module:
+        raise NotImplementedError
+
+    # --- fitting ---------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        """Learn from a table in which whole modalities and single cells may be missing.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            NaN (or pandas.NA, or a mask) marks what is missing. Rows with nothing observed are allowed.
+        y : Ignored
+            Present for the sake of scikit-learn's conventions.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, or X, is not as it must be; the message says which and what to do.
+        FloatingPointError
+            If training diverges. As after every error, the estimator stays as it was before.
+
+        Warns
+        -----
+        UserWarning
+            If training is interrupted (Ctrl-C) after its first epoch: the estimator is fitted, with the best
+            weights so far.
+        """
+        before = self.__dict__.copy()
+        try:
+            self._fit(X)
+        except BaseException:
+            # never half fitted: scikit-learn's own checks set attributes before training has begun
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        return self
+
+    def _fit(self, X: Any) -> None:
+        self._validate_params()
+        device = resolve_device(self.device)
+        continued = bool(self.warm_start and hasattr(self, "module_"))
+        if continued:
+            matrix, layout = self._read_matrix(X), self.layout_
+        else:
+            matrix, layout = self._learn_layout(X)
+        if np.isnan(matrix).all():
+            raise ValueError("Every entry of X is missing: there is nothing to learn from.")
+        blocks = layout.read(matrix)
+        _check_layer_sizes(self.hidden_layer_sizes)
+        beta = (
+            ConstantSchedule(float(self.beta))
+            if isinstance(self.beta, numbers.Real)
+            else _make(self.beta, SCHEDULES)
+        )
+        try_schedule(beta)
+        corruption = Dropout(
+            self._rates("modality_dropout", layout.names), self._rates("cell_dropout", layout.names)
+        )
+        objective = _make(self.objective, OBJECTIVES)
+        with isolated_rng(draw_seed(self.random_state), device), float32_by_default():
+            network: Any = self._build(layout).to(device=device, dtype=torch.float32)
+            network.importance_weighted = bool(getattr(objective, "importance_weighted", False))
+            check_support(network, layout, matrix)
+            train, validation = self._split(_rows_with_data(blocks))
+            train = train.to(device)
+            if continued:
+                self._take_weights(network)
+            else:
+                network.start(train)
+            with isolated_rng(0, device):
+                try_network(network, objective, train.rows(slice(0, N_TRIAL_ROWS)))
+            batch_size, max_iter = self._schedule_length(train.n_rows)
+            history = fit_network(
+                network,
+                objective,
+                train,
+                validate=None if validation is None else self._validator(validation.to(device)),
+                corruption=corruption,
+                beta=beta,
+                batch_size=batch_size,
+                max_iter=max_iter,
+                learning_rate=self.learning_rate_init,
+                weight_decay=self.weight_decay,
+                n_iter_no_change=self._patience(max_iter),
+                tol=self.tol,
+                verbose=int(self.verbose),
+            )
+        self.module_ = network
+        self.layout_ = layout
+        self.n_iter_ = history.n_iter
+        self.best_iter_ = history.best_epoch + 1
+        self.loss_curve_ = history.loss
+        self.validation_scores_ = history.validation or None
+
+    def _learn_layout(self, X: Any) -> tuple[np.ndarray, Layout]:
+        """Read a table for the first time."""
+        table = check_table(self, X, reset=True)
+        types = column_types(X, table)
+        groups, labels = resolve_modalities(X, self.modalities), column_labels(X)
+        makers = choose_likelihoods(self.likelihood, groups, labels, types)
+        types = count_categories(makers, types, labels, table)
+        matrix = to_matrix(table, types)
+        return matrix, Layout.fit(X, matrix, groups, types, [scaling_of(maker) for maker in makers])
+
+    def _rates(self, parameter: str, names: Sequence[Hashable]) -> tuple[float, ...]:
+        """Probabilities, one per modality."""
+        rates = by_modality(getattr(self, parameter), names, parameter=parameter, default=0.0)
+        certain = parameter == "modality_dropout"  # the only one where 1 leaves something to learn from
+        for name, rate in zip(names, rates, strict=True):
+            if not isinstance(rate, numbers.Real) or not (0 <= float(rate) < 1 or (certain and rate == 1)):
+                raise ValueError(
+                    f"{parameter} of modality {name!r} must be a number from 0 to 1"
+                    f"{'' if certain else ', 1 excluded'}, got {rate!r}."
+                )
+        return tuple(float(rate) for rate in rates)
+
+    def _split(self, blocks: Blocks) -> tuple[Blocks, Blocks | None]:
+        """Set validation rows aside, if there shall be any."""
+        n_validation = int(blocks.n_rows * self.validation_fraction)
+        wanted = self.early_stopping
+        if wanted == "auto":
+            wanted = n_validation >= MIN_VALIDATION_ROWS
+        if not wanted:
+            return blocks, None
+        if n_validation < 1 or n_validation >= blocks.n_rows:
+            raise ValueError(
+                f"early_stopping=True with validation_fraction={self.validation_fraction} leaves "
+                f"{n_validation} of {blocks.n_rows} rows for validation; use more rows, another fraction or "
+                "early_stopping=False."
+            )
+        order = torch.randperm(blocks.n_rows)
+        return blocks.rows(order[n_validation:]), blocks.rows(order[:n_validation])
+
+    def _schedule_length(self, n_rows: int) -> tuple[int, int]:
+        """Rows of a batch and number of epochs."""
+        batch_size = self.batch_size
+        if batch_size == "auto":
+            # larger tables take larger steps, not only more of them
+            batch_size = 2 ** round(math.log2(min(max(n_rows / 50, 64), 1024)))
+        batch_size = min(int(batch_size), n_rows)
+        max_iter = self.max_iter
+        if max_iter == "auto":
+            max_iter = max(MIN_AUTO_EPOCHS, math.ceil(AUTO_STEPS / math.ceil(n_rows / batch_size)))
+        return batch_size, int(max_iter)
+
+    def _patience(self, max_iter: int) -> int:
+        """Epochs without improvement to wait for."""
+        if self.n_iter_no_change == "auto":
+            return max(MIN_AUTO_PATIENCE, math.ceil(max_iter / 3))
+        return int(self.n_iter_no_change)
+
+    def _validator(self, validation: Blocks) -> Callable[[nn.Module], float]:
+        """Score of validation rows: the bound of :meth:`score`, averaged over its middle half.
+
+        The mean itself would be decided by the few rows that are least likely: on small tables it stops
+        training long before completions are at their best.
+        """
+        rows = validation.rows(slice(0, MAX_VALIDATION_ROWS))
+
+        def validate(network: nn.Module) -> float:
+            bound = importance_sampled_bound(network, rows, rows.joint.device, n_draws=N_VALIDATION_DRAWS)
+            quarter = len(bound) // 4
+            return float(bound.sort().values[quarter : len(bound) - quarter].mean())
+
+        return validate
+
+    def _take_weights(self, network: Any) -> None:
+        try:
+            # the modalities' weights are no result of training, but a parameter that may have been changed
+            network.load_state_dict(
+                self.module_.state_dict() | {"modality_weights": network.modality_weights}
+            )
+        except RuntimeError as error:
+            raise ValueError(
+                "warm_start=True continues with the network of the last fit, but a parameter that shapes the "
+                "network was changed since; set warm_start=False."
+            ) from error
+
+    # --- what scikit-learn and pickle want to know -----------------------------------------------------
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "module_" in state:
+            # weights travel as CPU tensors: a machine without this one's GPU must be able to load them
+            state["module_"] = copy.deepcopy(state["module_"]).to("cpu")
+            state["_torch_version"] = torch.__version__
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        saved = state.pop("_torch_version", None)
+        if saved is not None and saved.split(".")[0] != torch.__version__.split(".")[0]:
+            warnings.warn(
+                f"The estimator was pickled with torch {saved} and is loaded with torch {torch.__version__}; "
+                "fit it anew if anything looks wrong.",
+                UserWarning,
+                stacklevel=2,
+            )
+        super().__setstate__(state)
+
+
+def _make(value: Any, registry: dict[str, Any]) -> Any:
+    """An object by its name in a registry, or a copy of the user's own."""
+    if isinstance(value, str):
+        return registry[value]()
+    return value() if isinstance(value, type) else copy.deepcopy(value)
+
+
+def _check_layer_sizes(sizes: Any) -> None:
+    for size in np.atleast_1d(np.asarray(sizes, dtype=object)):
+        if not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"hidden_layer_sizes must hold whole numbers of at least 1, got {sizes!r}.")
+
+
+def _rows_with_data(blocks: Blocks) -> Blocks:
+    """Leave out rows with nothing observed: they say nothing. Where all are such, keep them."""
+    filled = blocks.present.any(0)
+    return blocks.rows(filled) if filled.any() else blocks

@@ -1,0 +1,127 @@
+"""What every likelihood and every distribution offers, and how a likelihood of plain numbers does it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import NoReturn, Protocol
+
+import torch
+from torch import Tensor, nn
+
+NUMBERS = frozenset({"continuous", "binary"})  # flags are numbers too
+
+
+class Distribution(Protocol):
+    """Distribution of the features of one modality; ``raw`` of shape (..., n_raw) gives (..., n_features)."""
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the statistics, (..., n_statistics)."""
+        ...
+
+    @property
+    def stddev(self) -> Tensor:
+        """Standard deviation of the statistics, (..., n_statistics)."""
+        ...
+
+    def log_prob(self, values: Tensor, observed: Tensor) -> Tensor:
+        """Log-density of the observed values, summed over features: (...,)."""
+        ...
+
+    def sample(self) -> Tensor:
+        """Draw values, (..., n_features)."""
+        ...
+
+    def quantile(self, q: Tensor) -> Tensor:
+        """Inverse distribution function of each feature; q broadcasts against (..., n_features)."""
+        ...
+
+    def given(self, values: Tensor, observed: Tensor) -> Distribution:
+        """Condition on the features observed in the same modality."""
+        ...
+
+
+class Likelihood(nn.Module):
+    """Base of likelihoods: the contract, as it is for numbers; a subclass adds ``forward``.
+
+    Parameters
+    ----------
+    n_features : int
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmm.probability.likelihoods.continuous import IndependentNormal
+    >>> class UnitNormal(Likelihood):
+    ...     def forward(self, raw):
+    ...         return IndependentNormal(raw, torch.ones(self.n_features))
+    >>> UnitNormal(2)(torch.zeros(5, 2)).stddev.shape
+    torch.Size([5, 2])
+    """
+
+    name = ""  # in error messages
+    kinds = NUMBERS
+    scaling: str | None = "standard"
+    takes_categories = False
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.n_features = self.n_raw = self.n_inputs = self.n_statistics = n_features
+        self.input_sizes: tuple[int, ...] = (1,) * n_features
+
+    @property
+    def width(self) -> int:
+        """Floats that one row takes, about."""
+        return max(self.n_raw, self.n_statistics)
+
+    def start(self, values: Tensor, observed: Tensor) -> None:
+        """Nothing to do: standardised columns have mean 0 and deviation 1."""
+
+    def features(self, values: Tensor, observed: Tensor) -> Tensor:
+        return torch.where(observed, values, 0.0)
+
+    def check(self, values: Tensor, observed: Tensor, modality: Hashable, labels: Sequence[Hashable]) -> None:
+        """Accept every finite number."""
+
+    def summary(self, mean: Tensor, stddev: Tensor) -> tuple[Tensor, Tensor]:
+        return mean, stddev
+
+    def probabilities(self, mean: Tensor) -> dict[int, Tensor]:
+        return {}
+
+    def reject(
+        self,
+        values: Tensor,
+        wrong: Tensor,
+        modality: Hashable,
+        labels: Sequence[Hashable],
+        why: str,
+        remedy: str,
+    ) -> None:
+        """Raise ValueError for the first of the wrong values, if there is one.
+
+        Parameters
+        ----------
+        values : Tensor of shape (n, n_features)
+        wrong : bool Tensor of the same shape
+        modality, labels : hashable, sequence of hashables
+        why, remedy : str
+            What the likelihood takes, and what to do about other values.
+        """
+        if wrong.any():
+            row, column = (int(i) for i in wrong.nonzero()[0])
+            _raise(
+                self.name or type(self).__name__,
+                modality,
+                labels[column],
+                values[row, column].item(),
+                why,
+                remedy,
+            )
+
+
+def _raise(name: str, modality: Hashable, label: Hashable, value: float, why: str, remedy: str) -> NoReturn:
+    raise ValueError(
+        f"Modality {modality!r} has a {name!r} likelihood, which takes {why} only; column {label!r} holds "
+        f"{value:.6g}. {remedy}"
+    )
