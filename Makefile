@@ -5,12 +5,13 @@ VENV ?= .venv
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.installed-docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # neither the demo nor the tests may need a screen
 export MPLBACKEND ?= Agg
 
-.PHONY: demo test lint install clean
+.PHONY: demo test lint docs install clean
 
 # one thread: between steps of a small network, a second one only waits, and takes time from everything else
 demo: export OMP_NUM_THREADS = 1
@@ -26,6 +27,13 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# the pages, and the gallery of examples, which it runs (again where they changed); a warning is an error, and
+# -E reads all pages anew, for pages that did not change would keep theirs to themselves
+docs: export OMP_NUM_THREADS = 1
+docs: $(DOCS_STAMP)
+	$(BIN)/python -m sphinx -E -W --keep-going -n -b html docs docs/_build/html
+	@echo "Pages: docs/_build/html/index.html"
 
 install: $(STAMP)
 
@@ -51,7 +59,12 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PIP) install --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@touch $@
 
+$(DOCS_STAMP): $(STAMP)
+	@echo "Installing what the documentation needs into $(VENV)"
+	@$(PIP) install --constraint constraints.txt --no-build-isolation --editable '.[dev,docs]'
+	@touch $@
+
 clean:
 	rm -rf .venv build dist *.egg-info .coverage htmlcov .mypy_cache .pytest_cache .ruff_cache
-	rm -rf examples/output docs/_build docs/auto_examples docs/generated
+	rm -rf examples/output docs/_build docs/auto_examples docs/generated docs/sg_execution_times.rst
 	find skmm tests examples docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

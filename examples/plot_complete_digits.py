@@ -12,6 +12,7 @@ alternatives.
 # ----------------------------------
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from pathlib import Path
@@ -73,8 +74,10 @@ baselines = {
     # its defaults, but for the limits that keep a regression on rare pixels from running off the grey scale
     "IterativeImputer": IterativeImputer(min_value=0, max_value=16, random_state=0),
 }
-warnings.simplefilter("ignore", ConvergenceWarning)  # of IterativeImputer: more rounds do not help it here
-imputers = {name: baseline.fit(X_train_seen).transform for name, baseline in baselines.items()}
+with warnings.catch_warnings():
+    # of IterativeImputer: more rounds do not help it here
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    imputers = {name: baseline.fit(X_train_seen).transform for name, baseline in baselines.items()}
 imputers["MultimodalVAE"] = vae.impute
 table = pd.DataFrame(
     {
@@ -130,4 +133,4 @@ figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
 output = Path(__file__).parent / "output" if "__file__" in globals() else Path("output")
 output.mkdir(exist_ok=True)
 figure.savefig(output / "complete_digits.png", dpi=120)
-print(f"picture: {output / 'complete_digits.png'}")
+print(f"picture: {os.path.relpath(output / 'complete_digits.png')}")

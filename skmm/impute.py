@@ -45,7 +45,7 @@ class MultimodalImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Positions of the features that have an indicator.
     n_features_in_ : int
         Number of columns seen in ``fit``.
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (n_features,)
         Names seen in ``fit``, where X had string names.
 
     See Also

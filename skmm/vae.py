@@ -135,7 +135,7 @@ class MultimodalVAE(MultimodalEstimator):
         few unlikely rows do not decide.
     n_features_in_ : int
         Number of columns seen in ``fit``.
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of shape (n_features,)
         Names seen in ``fit``, where X had string names.
 
     See Also

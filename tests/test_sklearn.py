@@ -311,7 +311,11 @@ def test_score_is_a_python_float_and_the_mean_over_rows(fitted, table):
 # randomness
 
 
-@pytest.mark.parametrize("parameters", [{}, {"fusion": "mopoe", "objective": "iwae"}], ids=["poe", "mopoe"])
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"fusion": "mopoe", "objective": "iwae"}, {"fusion": "attention"}, {"fusion": "joint"}],
+    ids=["poe", "mopoe", "attention", "joint"],
+)
 def test_same_seed_same_result_bit_for_bit(table, parameters):
     first, second = tiny(**parameters).fit(table), tiny(**parameters).fit(table)
     assert_same_results(first, second, table)
@@ -477,7 +481,7 @@ def two_processes():
 SEARCHED = {
     "beta": [0.5, 1.0],
     "modality_dropout": [0.0, {"audio": 0.5}],
-    "fusion": ["poe", "mopoe"],
+    "fusion": list(FUSIONS),
     "n_components": [1, 3],
     "beta__n_cycles": [1, 3],
     "objective__n_draws": [1, 3],
@@ -491,7 +495,7 @@ def test_grid_search(table, parameter, two_processes):
     search = GridSearchCV(estimator, {parameter: SEARCHED[parameter]}, cv=2, error_score="raise").fit(table)
     scores = search.cv_results_["mean_test_score"]
     assert np.isfinite(scores).all()
-    assert len(set(scores)) == 2  # the parameter arrived
+    assert len(set(scores)) == len(SEARCHED[parameter])  # the parameter arrived
     assert search.best_params_[parameter] in SEARCHED[parameter]
     assert search.predict(table).shape == table.shape
 
@@ -548,6 +552,8 @@ def test_warm_start_takes_new_modality_weights(table):
         {"n_components": 3},
         {"hidden_layer_sizes": (9,)},
         {"hidden_layer_sizes": ()},
+        {"fusion": "gpoe"},
+        {"fusion": "joint"},
         {"decoders": {"audio": ReluNet()}},
     ],
     ids=str,
@@ -594,7 +600,7 @@ FAILURES = {
     "names": (
         {"likelihood": {"smell": "normal"}},
         ValueError,
-        "likelihood names the unknown modality 'smell'",
+        "likelihood names 'smell', which is neither a modality nor a column",
     ),
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.base import TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -31,7 +32,7 @@ from skmm.inference.likelihoods import importance_sampled_bound
 N_QUANTILE_DRAWS = 512
 
 
-class AnswersMixin:
+class AnswersMixin(TransformerMixin):
     """Public methods of fitted estimators.
 
     They need ``module_`` and ``layout_``, and the parameters ``n_draws``, ``device`` and ``handle_unknown``.
@@ -296,8 +297,8 @@ class AnswersMixin:
         -------
         rows : array or DataFrame
             Of shape (n_samples, n_features), in the container and data types of ``fit``'s X. With ``given``,
-            in those of ``given``: of shape (n_samples, *given.shape) for arrays; frames get an outer index
-            level "draw". Observed entries are bit-identical in every draw.
+            in those of ``given``: of shape ``(n_samples, *given.shape)`` for arrays; frames get an outer
+            index level "draw". Observed entries are bit-identical in every draw.
 
         Raises
         ------

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from torch import nn
 
@@ -53,7 +53,7 @@ N_VALIDATION_DRAWS = 32
 N_TRIAL_ROWS = 8
 
 
-class MultimodalEstimator(AnswersMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEstimator):
     """What every estimator of multimodal data shares; subclasses build the network.
 
     A subclass documents its parameters in its own ``__init__`` and defines ``_build(layout)``, which returns

@@ -134,7 +134,7 @@ def _points(network: Any, rows: Blocks, nodes: Nodes, device: torch.device) -> t
     n_draws = len(nodes.noise)
     if network.importance_weighted:
         z, log_weights = fixed_points(network, rows, posterior, n_draws, device)
-        return z, log_weights.softmax(0)
+        return z, log_weights.softmax(0, dtype=torch.float64).to(z.dtype)
     z = posterior.at(nodes.noise, nodes.part)
     return z, z.new_full((n_draws, 1), 1 / n_draws)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -199,7 +199,8 @@ class GeneralisedProduct(nn.Module):
 
     .. math:: q(z|x) \propto p(z) \prod_m q_m(z|x_m)^{\alpha_m}, \quad \alpha_m > 0
 
-    A modality that says what another has said already gets a power below one; all powers start at one.
+    One number per modality says how far its expert is to be trusted: sharpened above one, flattened below.
+    All powers start at one, where this is the product of experts.
 
     Parameters
     ----------
@@ -225,8 +226,9 @@ class GeneralisedProduct(nn.Module):
 class JointEncoder(nn.Module):
     """One encoder that sees all modalities at once, and where values are missing.
 
-    It knows what modalities share, which a product of experts counts twice, but has to learn every pattern of
-    missing modalities from examples of it. Its answer multiplies the prior.
+    It finds what modalities tell only together, such as a size from one and a sign from another, which no
+    product of separate experts can say. But it has to learn every pattern of missing modalities from examples
+    of it. Its answer multiplies the prior.
 
     Parameters
     ----------
@@ -254,7 +256,8 @@ class AttentionOverExperts(nn.Module):
     """Product of experts that have seen one another.
 
     Every expert present attends to all others present and is corrected by what it learns; the corrected
-    experts are multiplied. The corrections start at zero: training starts from a product of experts.
+    experts are multiplied. Like a joint encoder, it finds what modalities tell only together. The corrections
+    start at zero: training starts from a product of experts.
 
     Parameters
     ----------
@@ -315,9 +318,11 @@ def build_fusion(spec: Any, sizes: Sizes) -> Fusion:
     Parameters
     ----------
     spec : str, callable, Module or class
-        A name in ``FUSIONS``; a function; a Module, which is copied; or a class, which is given ``sizes``.
+        A name in ``FUSIONS``; a function; a Module, which is copied; or a class, which is given ``sizes``
+        (as is a ``functools.partial`` of one, which sets its other parameters).
     sizes : Sizes
     """
     if isinstance(spec, str):
         spec = FUSIONS[spec]
-    return spec(sizes) if isinstance(spec, type) else copy.deepcopy(spec)
+    is_class = isinstance(spec.func if isinstance(spec, partial) else spec, type)
+    return spec(sizes) if is_class else copy.deepcopy(spec)

@@ -13,7 +13,7 @@ from skmm.inference.draws import draw_completions
 from skmm.inference.expectations import predictive_moments, predictive_quantiles
 from skmm.networks.vae import VAENetwork
 from skmm.probability.fusion import FUSIONS
-from skmm.probability.likelihoods import LIKELIHOODS
+from skmm.probability.likelihoods.registry import LIKELIHOODS
 from skmm.probability.posteriors import NormalFamily
 from skmm.probability.priors import StandardNormal
 

@@ -8,8 +8,8 @@ from skmm._blocks.blocks import Blocks
 from skmm._torch import isolated_rng
 from skmm.networks.dense import Dense
 from skmm.networks.vae import Latent, VAENetwork
-from skmm.probability.fusion import FUSIONS, product_of_experts
-from skmm.probability.likelihoods import LIKELIHOODS
+from skmm.probability.fusion import FUSIONS, Sizes, build_fusion, product_of_experts
+from skmm.probability.likelihoods.registry import LIKELIHOODS
 from skmm.probability.posteriors import NormalFamily
 from skmm.probability.priors import StandardNormal
 
@@ -53,20 +53,32 @@ def seeded():
         yield
 
 
+def dense(n_in, n_out):
+    return Dense(n_in, n_out, (), "silu", 0.0)
+
+
 def make_network(*, fusion="poe", family=None, sees_mask=(True, True), encoders=None, decoders=None):
     family = family or NormalFamily()
+    sizes = Sizes(tuple(2 * size for size in SIZES), family.n_raw(N_COMPONENTS), dense)
+    rule = build_fusion(fusion, sizes)
+    if isinstance(rule, nn.Module):  # as training may leave it: nothing is neutral, nothing zero
+        with torch.no_grad():
+            for parameter in rule.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    if not getattr(rule, "uses_experts", True):
+        encoders = []
     if encoders is None:
         widths = [size * (1 + seen) for size, seen in zip(SIZES, sees_mask, strict=True)]
-        encoders = [Dense(width, family.n_raw(N_COMPONENTS), (), "silu", 0.0) for width in widths]
+        encoders = [dense(width, family.n_raw(N_COMPONENTS)) for width in widths]
     if decoders is None:
-        decoders = [Dense(N_COMPONENTS, size, (), "silu", 0.0) for size in SIZES]
+        decoders = [dense(N_COMPONENTS, size) for size in SIZES]
     return VAENetwork(
         names=NAMES,
         encoders=encoders,
         decoders=decoders,
         likelihoods=[LIKELIHOODS["normal"](size) for size in SIZES],
         sees_mask=sees_mask,
-        fusion=FUSIONS[fusion],
+        fusion=rule,
         family=family,
         prior=StandardNormal(N_COMPONENTS),
         weights=[1.0, 1.0],
@@ -93,7 +105,7 @@ def spoil(blocks, garbage):
 
 
 def test_encoders_see_values_and_where_they_are_missing(blocks):
-    encoders = [Recorder(Dense(6, 4, (), "silu", 0.0)), Recorder(Dense(2, 4, (), "silu", 0.0))]
+    encoders = [Recorder(dense(6, 4)), Recorder(dense(2, 4))]
     network = make_network(encoders=encoders, sees_mask=(True, False))
     network.experts(spoil(blocks, 1e30))
     observed = blocks.observed[0]
@@ -105,6 +117,33 @@ def test_encoders_see_values_and_where_they_are_missing(blocks):
     expected = (blocks.values[1] * blocks.observed[1])[present]
     torch.testing.assert_close(seen, expected, rtol=0, atol=0)
     assert 0 < len(seen) < len(present)
+
+
+def test_experts_hold_what_the_encoders_saw_and_returned(blocks):
+    """Whether or not an encoder is shown where values are missing, a fusion rule is."""
+    encoders = [Recorder(dense(6, 4)), Recorder(dense(2, 4))]
+    network = make_network(encoders=encoders, sees_mask=(True, False))
+    experts = network.experts(spoil(blocks, 1e30))
+    assert len(experts.inputs) == 2
+    for seen, values, observed in zip(experts.inputs, blocks.values, blocks.observed, strict=True):
+        expected = torch.cat([values * observed, 1.0 - observed.float()], dim=1)
+        torch.testing.assert_close(seen, expected, rtol=0, atol=0)
+    torch.testing.assert_close(experts.raw[0], encoders[0].module(experts.inputs[0]))
+    present = blocks.present[1]
+    torch.testing.assert_close(experts.raw[1][present], encoders[1].module(experts.inputs[1][present, :2]))
+    torch.testing.assert_close(experts.natural, network.family.natural(experts.raw), rtol=0, atol=0)
+
+
+def test_rule_that_does_without_experts(blocks):
+    """Nothing is made that the rule would not look at, and nothing else is lost."""
+    network = make_network(fusion="joint")
+    experts = network.experts(blocks)
+    assert experts.natural is None
+    assert experts.raw is None
+    expected = make_network().experts(blocks)
+    for seen, as_with_encoders in zip(experts.inputs, expected.inputs, strict=True):
+        torch.testing.assert_close(seen, as_with_encoders, rtol=0, atol=0)
+    torch.testing.assert_close(experts.prior, expected.prior, rtol=0, atol=0)
 
 
 class Normalising(torch.nn.Module):
@@ -128,9 +167,7 @@ def test_users_encoder_that_fails_on_absent_rows_has_finite_gradients(blocks):
 
 
 def test_modality_that_no_row_has(blocks):
-    network = make_network(
-        sees_mask=(True, False), encoders=[Dense(6, 4, (), "silu", 0.0), Normalising(2, 4)]
-    )
+    network = make_network(sees_mask=(True, False), encoders=[dense(6, 4), Normalising(2, 4)])
     observed = blocks.joint_observed.clone()
     observed[:, 3:] = False
     without = Blocks.from_joint(blocks.joint, observed, SIZES)
@@ -177,8 +214,9 @@ def test_what_stands_under_the_mask_has_no_influence(blocks, fusion, garbage):
         torch.testing.assert_close(actual, expected, rtol=0, atol=0)
 
 
-def test_prior_takes_part_in_the_product(blocks):
-    network = make_network()
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_nothing_observed_leaves_the_prior(blocks, fusion):
+    network = make_network(fusion=fusion)
     torch.testing.assert_close(network.posterior(blocks).mean[3], torch.zeros(2))
     torch.testing.assert_close(network.posterior(blocks).stddev[3], torch.ones(2))
     torch.testing.assert_close(network.infer(blocks, 2).kl[3], torch.zeros(()))
@@ -268,6 +306,15 @@ class TestCulprit:
         encoders = [Constant(0.0, 0.0, 1.0, 1.0), Constant(0.0, wrong, 1.0, 1.0)]
         network = make_network(family=IdentityFamily(), encoders=encoders)
         assert network.culprit(blocks) == "the encoder of modality 'b' returned NaN or infinite numbers"
+
+    @pytest.mark.parametrize("fusion", FUSIONS)
+    def test_fusion_with_parameters(self, blocks, fusion):
+        network = make_network(fusion=fusion)
+        assert network.culprit(blocks).startswith("no single part of the network")
+        if isinstance(network.fusion, nn.Module):
+            with torch.no_grad():
+                next(network.fusion.parameters()).fill_(torch.nan)
+            assert network.culprit(blocks) == "the fusion of the modalities returned NaN or infinite numbers"
 
     def test_encoder_of_an_absent_modality_is_not_to_blame(self, blocks):
         encoders = [Constant(0.0, 0.0, 1.0, 1.0), Constant(0.0, torch.nan, 1.0, 1.0)]

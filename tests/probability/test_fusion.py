@@ -1,25 +1,37 @@
 """Fusion rules: products in closed form, mixtures by brute force, and no influence of what is absent."""
 
+import copy
+import pickle
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 import skmm
 from skmm._torch import isolated_rng
+from skmm.networks.dense import Dense
 from skmm.probability import fusion
-from skmm.probability.fusion import FUSIONS, Experts
+from skmm.probability.fusion import FUSIONS, Experts, Sizes, build_fusion
 from skmm.probability.posteriors import NormalFamily
 from skmm.probability.priors import StandardNormal
 
-N_COMPONENTS = 2
-PRIOR = StandardNormal(N_COMPONENTS).natural()
+N_COMPONENTS, N_INPUTS = 2, 3
+FAMILY, PRIOR = NormalFamily(), StandardNormal(N_COMPONENTS).natural()
 # every pattern of three modalities, one per row
 PATTERNS = torch.tensor([[code >> m & 1 for code in range(8)] for m in range(3)], dtype=torch.bool)
 
+WITHOUT_EXPERTS = [name for name, rule in FUSIONS.items() if not getattr(rule, "uses_experts", True)]
+WITH_EXPERTS = [name for name in FUSIONS if name not in WITHOUT_EXPERTS]
+LEARNED = [name for name, rule in FUSIONS.items() if isinstance(rule, type)]
+
 every_rule = pytest.mark.parametrize("rule", FUSIONS)
+every_rule_with_experts = pytest.mark.parametrize("rule", WITH_EXPERTS)
+every_learned_rule = pytest.mark.parametrize("rule", LEARNED)
 
 
 @pytest.fixture(autouse=True)
@@ -28,15 +40,56 @@ def seeded():
         yield
 
 
+def dense(n_in, n_out):
+    return Dense(n_in, n_out, (8,), "silu", 0.0)
+
+
+def sizes_of(n_modalities):
+    return Sizes((N_INPUTS,) * n_modalities, FAMILY.n_raw(N_COMPONENTS), dense)
+
+
+def start(rule, n_modalities):
+    """A rule as training finds it."""
+    with isolated_rng(0):
+        return build_fusion(rule, sizes_of(n_modalities))
+
+
+def learned(rule, n_modalities):
+    """A rule as training may leave it: nothing is neutral, nothing zero."""
+    built = start(rule, n_modalities)
+    if isinstance(built, nn.Module):
+        with torch.no_grad(), isolated_rng(1):
+            for parameter in built.parameters():
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return built
+
+
+def random_experts(n_modalities, *leading, prior=PRIOR):
+    raw = torch.randn(n_modalities, *leading, FAMILY.n_raw(N_COMPONENTS))
+    inputs = tuple(torch.randn(*leading, N_INPUTS) for _ in range(n_modalities))
+    return Experts(FAMILY.natural(raw), prior, FAMILY, raw, inputs)
+
+
+def of_rows(experts, *index):
+    """Some of what the axes behind the modalities hold."""
+    return replace(
+        experts,
+        natural=experts.natural[:, *index],
+        prior=experts.prior[*index] if experts.prior.ndim > 1 else experts.prior,
+        raw=experts.raw[:, *index],
+        inputs=tuple(seen[*index] for seen in experts.inputs),
+    )
+
+
 def random_natural(*leading):
     """Natural parameters of normal experts: anything, and positive precisions."""
     loc, precision = torch.randn(*leading, N_COMPONENTS), torch.rand(*leading, N_COMPONENTS) + 0.2
     return torch.cat([loc * precision, precision], dim=-1)
 
 
-def fuse(rule, natural, present, prior=PRIOR):
-    rule = FUSIONS[rule] if isinstance(rule, str) else rule
-    return rule(None, Experts(natural, prior, NormalFamily()), present)
+def fuse(rule, natural, present):
+    """Posterior of a rule that looks at natural parameters only."""
+    return FUSIONS[rule](None, Experts(natural, PRIOR, FAMILY), present)
 
 
 def normal_of(natural):
@@ -45,79 +98,120 @@ def normal_of(natural):
     return weighted_mean / precision, precision**-0.5
 
 
+def product_of(experts, present):
+    return fusion.product_of_experts(None, experts, present)
+
+
 def assert_same_posterior(actual, expected):
     z = 2 * torch.randn(10, *expected.mean.shape)
-    torch.testing.assert_close(actual.log_prob(z), expected.log_prob(z))
+    torch.testing.assert_close(actual.log_prob(z), expected.log_prob(z), rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(actual.mean, expected.mean)
     torch.testing.assert_close(actual.stddev, expected.stddev)
 
 
 @every_rule
 class TestEveryRule:
+    @pytest.mark.parametrize("n_modalities", [1, 2, 3, 6, 7, 20])
+    def test_nothing_present_is_the_prior(self, rule, n_modalities):
+        experts = random_experts(n_modalities, 4, prior=random_natural(4))
+        posterior = learned(rule, n_modalities)(None, experts, torch.zeros(n_modalities, 4, dtype=torch.bool))
+        assert_same_posterior(posterior, FAMILY.posterior(experts.prior[None], None))
+
+    def test_order_of_modalities_is_arbitrary(self, rule):
+        """That of what was learned about them goes with it."""
+        experts, order, built = random_experts(3, 8), [2, 0, 1], learned(rule, 3)
+        posterior = built(None, experts, PATTERNS)
+        other = replace(
+            experts,
+            natural=experts.natural[order],
+            raw=experts.raw[order],
+            inputs=tuple(experts.inputs[m] for m in order),
+        )
+        assert_same_posterior(permuted(built, order)(None, other, PATTERNS[order]), posterior)
+
+    def test_time_axis(self, rule):
+        """Further axes are treated like rows, with a prior that may differ at each step."""
+        experts, present = random_experts(3, 5, 7, prior=random_natural(5, 7)), torch.rand(3, 5, 7) < 0.6
+        built = learned(rule, 3)
+        posterior = built(None, experts, present)
+        z = torch.randn(4, 5, 7, N_COMPONENTS)
+        assert posterior.rsample(6).shape == (6, 5, 7, N_COMPONENTS)
+        for step in range(7):
+            expected = built(None, of_rows(experts, slice(None), step), present[:, :, step])
+            torch.testing.assert_close(posterior.mean[:, step], expected.mean)
+            torch.testing.assert_close(posterior.stddev[:, step], expected.stddev)
+            torch.testing.assert_close(
+                posterior.log_prob(z)[:, :, step], expected.log_prob(z[:, :, step]), rtol=1e-5, atol=1e-4
+            )
+
+    def test_rows_do_not_depend_on_each_other(self, rule):
+        experts, built = random_experts(3, 8), learned(rule, 3)
+        together = built(None, experts, PATTERNS)
+        for row in range(8):
+            only = slice(row, row + 1)
+            alone = built(None, of_rows(experts, only), PATTERNS[:, only])
+            assert_same_posterior(alone, together.rows(only))
+
+
+@every_rule_with_experts
+class TestEveryRuleWithExperts:
     @pytest.mark.parametrize("n_modalities", [3, 8])
     @pytest.mark.parametrize("garbage", [1e30, torch.inf, -torch.inf, torch.nan])
     def test_absent_experts_have_no_influence(self, rule, n_modalities, garbage):
         """Whatever their numbers: neither on the posterior nor on any gradient."""
         present = PATTERNS if n_modalities == 3 else torch.rand(8, 20) < 0.5
-        clean = random_natural(*present.shape)
-        spoiled = torch.where(present[..., None], clean, garbage)
+        clean, built = random_experts(*present.shape), learned(rule, n_modalities)
         z = torch.randn(4, present.shape[1], N_COMPONENTS)
 
-        def results(natural):
-            leaf = natural.clone().requires_grad_()
-            posterior = fuse(rule, leaf, present)
+        def results(garbage):
+            natural, raw = (
+                torch.where(present[..., None], numbers, garbage).requires_grad_()
+                for numbers in (clean.natural, clean.raw)
+            )
+            posterior = built(None, replace(clean, natural=natural, raw=raw), present)
             with isolated_rng(1):
                 draws = posterior.rsample(5)
             outputs = [posterior.mean, posterior.stddev, posterior.log_prob(z), draws]
-            (gradient,) = torch.autograd.grad(sum(output.sum() for output in outputs), leaf)
-            return [*(output.detach() for output in outputs), gradient]
+            parameters = list(built.parameters()) if isinstance(built, nn.Module) else []
+            gradients = torch.autograd.grad(
+                sum(output.sum() for output in outputs),
+                [natural, raw, *parameters],
+                allow_unused=True,
+                materialize_grads=True,
+            )
+            return *(output.detach() for output in outputs), *gradients[2:], gradients[0] + gradients[1]
 
-        for actual, expected in zip(results(spoiled), results(clean), strict=True):
-            assert expected.isfinite().all()
-            torch.testing.assert_close(actual, expected, rtol=0, atol=0)
-        gradient = results(spoiled)[-1]
+        actual, expected = results(garbage), results(0.0)
+        for ours, theirs in zip(actual, expected, strict=True):
+            assert theirs.isfinite().all()
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+        gradient = actual[-1]
         assert (gradient[~present] == 0).all()
         assert (gradient[present].abs().sum(-1) > 0).all()
 
-    @pytest.mark.parametrize("n_modalities", [1, 2, 3, 6, 7, 20])
-    def test_nothing_present_is_the_prior(self, rule, n_modalities):
-        prior = random_natural(4)
-        natural = random_natural(n_modalities, 4)
-        posterior = fuse(rule, natural, torch.zeros(n_modalities, 4, dtype=torch.bool), prior)
-        assert_same_posterior(posterior, NormalFamily().posterior(prior[None], None))
-
     @pytest.mark.parametrize("n_modalities", [1, 2, 6, 7, 20])
     def test_one_modality_present_is_its_product_with_the_prior(self, rule, n_modalities):
-        """There, all rules are the same."""
-        natural = random_natural(n_modalities, n_modalities)
+        """There, all rules are the same, before they have learned anything."""
+        experts = random_experts(n_modalities, n_modalities)
         present = torch.eye(n_modalities, dtype=torch.bool)
-        own = natural[torch.arange(n_modalities), torch.arange(n_modalities)]
-        expected = NormalFamily().posterior((own + PRIOR)[None], None)
-        assert_same_posterior(fuse(rule, natural, present), expected)
+        assert_same_posterior(start(rule, n_modalities)(None, experts, present), product_of(experts, present))
 
-    def test_order_of_modalities_is_arbitrary(self, rule):
-        natural, order = random_natural(3, 8), torch.tensor([2, 0, 1])
-        assert_same_posterior(fuse(rule, natural[order], PATTERNS[order]), fuse(rule, natural, PATTERNS))
 
-    def test_time_axis(self, rule):
-        """Further axes are treated like rows, with a prior that may differ at each step."""
-        natural, present = random_natural(3, 5, 7), torch.rand(3, 5, 7) < 0.6
-        prior = random_natural(5, 7)
-        posterior = fuse(rule, natural, present, prior)
-        z = torch.randn(4, 5, 7, N_COMPONENTS)
-        assert posterior.rsample(6).shape == (6, 5, 7, N_COMPONENTS)
-        for step in range(7):
-            expected = fuse(rule, natural[:, :, step], present[:, :, step], prior[:, step])
-            torch.testing.assert_close(posterior.mean[:, step], expected.mean)
-            torch.testing.assert_close(posterior.stddev[:, step], expected.stddev)
-            torch.testing.assert_close(posterior.log_prob(z)[:, :, step], expected.log_prob(z[:, :, step]))
-
-    def test_rows_do_not_depend_on_each_other(self, rule):
-        natural = random_natural(3, 8)
-        together = fuse(rule, natural, PATTERNS)
-        for row in range(8):
-            alone = fuse(rule, natural[:, row : row + 1], PATTERNS[:, row : row + 1])
-            assert_same_posterior(alone, together.rows(slice(row, row + 1)))
+def permuted(rule, order):
+    """A rule that has learned the same of modalities in another order."""
+    if not isinstance(rule, nn.Module):
+        return rule
+    rule = copy.deepcopy(rule)
+    with torch.no_grad():
+        if isinstance(rule, fusion.GeneralisedProduct):
+            rule.log_powers.copy_(rule.log_powers[order])
+        elif isinstance(rule, fusion.AttentionOverExperts):
+            rule.modality.copy_(rule.modality[order])
+        else:
+            columns = torch.arange(len(order) * N_INPUTS).view(len(order), -1)[order].flatten()
+            for layer in (rule.encoder.linear, rule.encoder.perceptron[0]):
+                layer.weight.copy_(layer.weight[:, columns])
+    return rule
 
 
 # product
@@ -126,8 +220,8 @@ class TestEveryRule:
 def test_product_is_precision_weighted():
     """Prior N(0, 1) and two experts N(1, 0.5²): precision 9 and mean 8 / 9."""
     natural = torch.tensor([4.0, 4.0]).expand(2, 1, 2)
-    experts = Experts(natural, StandardNormal(1).natural(), NormalFamily())
-    posterior = fusion.product_of_experts(None, experts, torch.ones(2, 1, dtype=torch.bool))
+    experts = Experts(natural, StandardNormal(1).natural(), FAMILY)
+    posterior = product_of(experts, torch.ones(2, 1, dtype=torch.bool))
     assert posterior.mean.item() == pytest.approx(8 / 9)
     assert posterior.stddev.item() == pytest.approx(1 / 3)
 
@@ -203,7 +297,7 @@ class TestManyModalities:
         present[:, 0] = True
         present[:2, 1] = True
         prior = torch.tensor([0.0, 0.5], dtype=torch.float64)
-        posterior = FUSIONS["mopoe"](None, Experts(natural, prior, NormalFamily()), present)
+        posterior = FUSIONS["mopoe"](None, Experts(natural, prior, FAMILY), present)
         for row in range(3):
             weights = posterior.log_weights[:, row].exp()
             torch.testing.assert_close(weights.sum(), torch.ones((), dtype=torch.float64))
@@ -243,6 +337,263 @@ def test_many_modalities_can_be_fitted(rule, n_modalities):
     np.testing.assert_array_equal(model.transform(np.full((1, n_modalities), np.nan)), 0.0)
 
 
+# products of experts raised to powers
+
+
+@pytest.mark.parametrize("powers", [(1.0, 1.0, 1.0), (0.5, 2.0, 1.3), (0.01, 1.0, 100.0)])
+def test_powers_multiply_precisions(powers):
+    rule, experts = start("gpoe", 3), random_experts(3, 8)
+    with torch.no_grad():
+        rule.log_powers.copy_(torch.tensor(powers).log())
+        posterior = rule(None, experts, PATTERNS)
+    for row in range(8):
+        loc, scale = normal_of(torch.cat([PRIOR[None], experts.natural[PATTERNS[:, row], row]]))
+        weights = torch.tensor([1.0, *powers])[torch.cat([torch.tensor([True]), PATTERNS[:, row]])]
+        precisions = weights[:, None] * scale**-2
+        torch.testing.assert_close(posterior.mean[row], (loc * precisions).sum(0) / precisions.sum(0))
+        torch.testing.assert_close(posterior.stddev[row], precisions.sum(0) ** -0.5)
+
+
+@pytest.mark.parametrize("rule", ["gpoe", "attention"])
+@pytest.mark.parametrize("n_modalities", [1, 3, 20])
+def test_start_is_the_product(rule, n_modalities):
+    experts, present = random_experts(n_modalities, 12), torch.rand(n_modalities, 12) < 0.6
+    actual = start(rule, n_modalities)(None, experts, present)
+    expected = product_of(experts, present)
+    torch.testing.assert_close(actual.loc, expected.loc, rtol=0, atol=0)
+    torch.testing.assert_close(actual.scale, expected.scale, rtol=0, atol=0)
+    assert actual.kl(StandardNormal(N_COMPONENTS)).shape == (12,)  # of one part: in closed form
+
+
+# attention
+
+
+class TestAttention:
+    def correction(self, present, experts):
+        """What the first expert is corrected by, given which modalities are present."""
+        seen = []
+
+        class Spy(NormalFamily):
+            def natural(self, raw):
+                seen.append(raw[0])
+                return super().natural(raw)
+
+        with torch.no_grad():
+            learned("attention", 3)(None, replace(experts, family=Spy()), torch.tensor(present)[:, None])
+        return seen[0] - experts.raw[0]
+
+    def test_an_expert_is_corrected_by_the_others_that_are_present(self):
+        experts = random_experts(3, 1)
+        patterns = [(True, b, c) for b in (False, True) for c in (False, True)]
+        corrections = [self.correction(pattern, experts) for pattern in patterns]
+        for first, second in combinations(corrections, 2):
+            assert (first - second).abs().max() > 1e-3
+
+    def test_an_expert_is_corrected_by_what_the_others_say(self):
+        experts = random_experts(3, 1)
+        raw = experts.raw.clone()
+        raw[2] += 1.0
+        other = replace(experts, raw=raw, natural=FAMILY.natural(raw))
+        everything, without = (True, True, True), (True, True, False)
+        first, second = self.correction(everything, experts), self.correction(everything, other)
+        assert (first - second).abs().max() > 1e-3
+        first, second = self.correction(without, experts), self.correction(without, other)
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+    def test_same_as_the_formula(self):
+        """Row by row, head by head, over the modalities that are present."""
+        rule, experts = learned("attention", 3), random_experts(3, 8)
+        width = rule.token.out_features
+        each = width // rule.n_heads
+        with torch.no_grad():
+            posterior = rule(None, experts, PATTERNS)
+            for row in range(8):
+                members = PATTERNS[:, row].nonzero()[:, 0].tolist()
+                raw = experts.raw[members, row]
+                tokens = rule.token(raw) + rule.modality[members]
+                query, key, value = rule.attention(tokens).split(width, dim=-1)
+                told = []
+                for head in range(rule.n_heads):
+                    own = slice(head * each, (head + 1) * each)
+                    weights = (query[:, own] @ key[:, own].T / each**0.5).softmax(1)
+                    told.append(weights @ value[:, own])
+                hidden = nn.functional.silu(rule.hidden(tokens + torch.cat(told, dim=1)))
+                natural = FAMILY.natural(raw + rule.correction(hidden)).sum(0) + PRIOR
+                loc, scale = normal_of(natural)
+                torch.testing.assert_close(posterior.mean[row], loc)
+                torch.testing.assert_close(posterior.stddev[row], scale)
+
+    def test_width_and_heads(self):
+        rule = fusion.AttentionOverExperts(sizes_of(3), width=12, n_heads=3)
+        assert rule.modality.shape == (3, 12)
+        assert_same_posterior(
+            rule(None, experts := random_experts(3, 8), PATTERNS), product_of(experts, PATTERNS)
+        )
+
+
+# one encoder for all
+
+
+class TestJointEncoder:
+    def test_is_the_prior_times_what_the_encoder_says(self):
+        rule, experts = learned("joint", 3), random_experts(3, 8)
+        said = FAMILY.natural(rule.encoder(torch.cat(experts.inputs, dim=-1)))
+        posterior = rule(None, experts, PATTERNS)
+        expected = FAMILY.posterior((said + PRIOR)[None], None)
+        torch.testing.assert_close(posterior.mean[1:], expected.mean[1:])
+        torch.testing.assert_close(posterior.stddev[1:], expected.stddev[1:])
+        assert posterior.mean[0].tolist() == [0.0] * N_COMPONENTS  # of the first pattern nothing is present
+        assert posterior.stddev[0].tolist() == [1.0] * N_COMPONENTS
+
+    def test_looks_at_no_experts(self):
+        rule, experts = learned("joint", 3), random_experts(3, 8)
+        none = Experts(None, PRIOR, FAMILY, inputs=experts.inputs)
+        assert_same_posterior(rule(None, none, PATTERNS), rule(None, experts, PATTERNS))
+
+    @pytest.mark.parametrize("likelihood", ["normal", "bernoulli"])
+    def test_sees_where_values_are_missing(self, likelihood):
+        """A cell that is missing is not one that holds the value put in its place."""
+        X = np.random.RandomState(0).randint(2, size=(40, 4)).astype(float)
+        model = fitted("joint", X, {"a": [0, 1], "b": [2, 3]}, likelihood=likelihood)
+        blocks = model.layout_.read(X[:1])
+        joint = torch.zeros_like(blocks.joint)
+        loc = []
+        for missing in [[], [0], [3], [0, 1]]:
+            observed = torch.ones(1, 4, dtype=torch.bool)
+            observed[:, missing] = False
+            rows = type(blocks).from_joint(joint, observed, blocks.sizes)
+            with torch.no_grad():
+                loc.append(model.module_.posterior(rows).mean)
+        for first, second in combinations(loc, 2):
+            assert (first - second).abs().max() > 1e-4
+
+    def test_users_encoders_would_not_be_used(self):
+        with isolated_rng(0):
+            encoders = {"b": nn.Linear(1, 4)}
+        for spec in ("joint", fusion.JointEncoder):
+            model = skmm.MultimodalVAE(modalities=MODALITIES, fusion=spec, encoders=encoders)
+            with pytest.raises(ValueError, match=r"fusion=.*`encoders` would not be used"):
+                model.fit(np.ones((5, 4)))
+
+    def test_makes_no_encoders(self, table):
+        assert len(fitted("joint", table).module_.encoders) == 0
+
+
+# made and trained
+
+
+def fitted(rule, X, modalities=None, **parameters):
+    modalities = modalities or MODALITIES
+    settings = {"max_iter": 3, "hidden_layer_sizes": (8,), "n_draws": 16, "random_state": 0}
+    return skmm.MultimodalVAE(
+        N_COMPONENTS, modalities=modalities, fusion=rule, **(settings | parameters)
+    ).fit(X)
+
+
+class TestBuilding:
+    @every_rule
+    def test_by_name(self, rule):
+        built, entry = build_fusion(rule, sizes_of(3)), FUSIONS[rule]
+        assert type(built) is entry if isinstance(entry, type) else built is entry
+
+    def test_function(self):
+        assert build_fusion(most_certain_expert, sizes_of(3)) is most_certain_expert
+
+    def test_module_is_copied(self):
+        rule = fusion.GeneralisedProduct(sizes_of(3))
+        built = build_fusion(rule, sizes_of(3))
+        assert built is not rule
+        with torch.no_grad():
+            built.log_powers.add_(1.0)
+        assert rule.log_powers.tolist() == [0.0, 0.0, 0.0]
+
+    def test_class_is_given_the_sizes(self):
+        sizes = Sizes((2, 5), 4, dense)
+        assert sizes.n_modalities == 2
+        assert build_fusion(fusion.GeneralisedProduct, sizes).log_powers.shape == (2,)
+        assert build_fusion(fusion.JointEncoder, sizes).encoder.linear.weight.shape == (4, 7)
+        attention = build_fusion(fusion.AttentionOverExperts, sizes)
+        assert attention.token.in_features == attention.correction.out_features == 4
+        assert build_fusion(KeepsSizes, sizes).sizes is sizes
+
+    def test_sizes_are_those_of_the_table(self, table):
+        """Columns of categories are seen as one number per category."""
+        X = table.copy()
+        X[:, 3] = np.arange(60) % 5
+        model = fitted(KeepsSizes, X, likelihood={"c": "categorical"})
+        sizes, experts = model.module_.fusion.sizes, model.module_.experts(model.layout_.read(X))
+        assert sizes.n_inputs == (4, 2, 6)
+        assert sizes.n_inputs == tuple(seen.shape[-1] for seen in experts.inputs)
+        assert sizes.n_raw == experts.raw.shape[-1] == 2 * N_COMPONENTS
+        with isolated_rng(0):
+            network = sizes.dense(3, 2)
+        assert network.perceptron[0].out_features == 8  # as hidden_layer_sizes say
+
+    @pytest.mark.parametrize("spec", ["poes", 3, None])
+    def test_no_rule(self, spec):
+        with pytest.raises(ValueError, match="The 'fusion' parameter of MultimodalVAE must be"):
+            skmm.MultimodalVAE(fusion=spec).fit(np.ones((5, 2)))
+
+
+@every_learned_rule
+class TestLearning:
+    def test_every_parameter_has_a_gradient(self, rule):
+        built, experts = learned(rule, 3), random_experts(3, 8)
+        posterior = built(None, experts, PATTERNS)
+        (posterior.mean.square().sum() + posterior.stddev.sum()).backward()
+        for name, parameter in built.named_parameters():
+            assert parameter.grad.isfinite().all()
+            assert parameter.grad.abs().max() > 0, name
+
+    def test_every_parameter_is_trained(self, rule, table):
+        """The estimator does with the copy that it makes as with the user's own module."""
+        model = fitted(rule, table, learning_rate_init=0.01)
+        learned, first = model.module_.fusion, start_of(model, table)
+        assert type(learned) is FUSIONS[rule]
+        for (name, after), before in zip(learned.named_parameters(), first.parameters(), strict=True):
+            assert (after != before).any(), name
+        assert {id(p) for p in learned.parameters()} <= {id(p) for p in model.module_.parameters()}
+
+    def test_pickle(self, rule, table):
+        built, experts = learned(rule, 3), random_experts(3, 8)
+        assert_same_posterior(
+            pickle.loads(pickle.dumps(built))(None, experts, PATTERNS), built(None, experts, PATTERNS)
+        )
+
+    def test_estimators_can_be_pickled_copied_and_cloned(self, rule, table):
+        model = fitted(rule, table)
+        Z = model.transform(table)
+        for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model), clone(model).fit(table)):
+            np.testing.assert_array_equal(other.transform(table), Z)
+
+    def test_warm_start_goes_on_with_what_was_learned(self, rule, table):
+        model = fitted(rule, table, warm_start=True, learning_rate_init=1e-30, early_stopping=False)
+        before = model.module_.fusion.state_dict()
+        with torch.no_grad():
+            for value in before.values():
+                value.add_(0.5)
+        for name, after in model.fit(table).module_.fusion.state_dict().items():
+            torch.testing.assert_close(after, before[name], rtol=0, atol=0)
+
+
+def start_of(model, X):
+    """The fusion rule of a model before its first step."""
+    still = clone(model).set_params(learning_rate_init=1e-30, max_iter=1).fit(X)
+    return still.module_.fusion
+
+
+def test_rules_can_be_searched(table):
+    model = skmm.MultimodalVAE(
+        N_COMPONENTS, modalities=MODALITIES, hidden_layer_sizes=(8,), max_iter=4, n_draws=16, random_state=0
+    )
+    rules = [*FUSIONS, KeepsSizes]
+    search = GridSearchCV(model, {"fusion": rules}, cv=2, error_score="raise").fit(table)
+    scores = search.cv_results_["mean_test_score"]
+    assert np.isfinite(scores).all()
+    assert len(set(scores[:-1])) == len(FUSIONS)  # the rule arrived
+    assert scores[-1] == scores[0]  # a product under another name
+
+
 # rules of one's own
 
 
@@ -252,6 +603,17 @@ def most_certain_expert(blocks, experts, present):
     best = precision.argmax(0)[None, :, None].expand(1, -1, experts.natural.shape[-1])
     best = torch.where(present.any(0)[:, None], experts.natural.gather(0, best), 0.0)
     return experts.family.posterior(best + experts.prior, None)
+
+
+class KeepsSizes(nn.Module):
+    """A product of experts that knows what it could be made from."""
+
+    def __init__(self, sizes):
+        super().__init__()
+        self.sizes = sizes
+
+    def forward(self, blocks, experts, present):
+        return fusion.product_of_experts(blocks, experts, present)
 
 
 class WeightedProduct(nn.Module):
@@ -305,6 +667,34 @@ def test_a_module_of_neutral_powers_is_the_product():
     natural = random_natural(3, 8)
     with torch.no_grad():
         weighted = WeightedProduct(3)(
-            type("Blocks", (), {"present": PATTERNS}), Experts(natural, PRIOR, NormalFamily()), PATTERNS
+            type("Blocks", (), {"present": PATTERNS}), Experts(natural, PRIOR, FAMILY), PATTERNS
         )
     assert_same_posterior(weighted, fuse("poe", natural, PATTERNS))
+
+
+class Gate(nn.Module):
+    """Each expert's precision is scaled by a number between 0 and 1, from what the modality shows."""
+
+    def __init__(self, sizes):
+        super().__init__()
+        self.gates = nn.ModuleList(sizes.dense(n_inputs, 1) for n_inputs in sizes.n_inputs)
+
+    def forward(self, blocks, experts, present):
+        opened = torch.stack(
+            [gate(seen).sigmoid() for gate, seen in zip(self.gates, experts.inputs, strict=True)]
+        )
+        natural = torch.where(present[..., None], opened * experts.natural, 0.0)
+        return experts.family.posterior(natural.sum(0, keepdim=True) + experts.prior, None)
+
+
+def test_a_class_as_rule(table):
+    model = fitted(Gate, table)
+    assert model.fusion is Gate
+    gates = model.module_.fusion.gates
+    assert [gate.linear.in_features for gate in gates] == [4, 2, 2]
+    first = start_of(model, table).gates
+    for after, before in zip(gates.parameters(), first.parameters(), strict=True):
+        assert (after != before).any()
+    assert np.isfinite(model.transform(table)).all()
+    np.testing.assert_array_equal(model.transform(np.full((1, 4), np.nan)), 0.0)
+    np.testing.assert_array_equal(clone(model).fit(table).transform(table), model.transform(table))

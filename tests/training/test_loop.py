@@ -14,7 +14,7 @@ from skmm._torch import isolated_rng
 from skmm.networks.dense import Dense
 from skmm.networks.vae import VAENetwork
 from skmm.probability.fusion import FUSIONS
-from skmm.probability.likelihoods import LIKELIHOODS
+from skmm.probability.likelihoods.registry import LIKELIHOODS
 from skmm.probability.posteriors import NormalFamily
 from skmm.probability.priors import StandardNormal
 from skmm.training.loop import fit_network

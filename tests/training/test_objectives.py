@@ -11,8 +11,8 @@ from skmm._blocks.blocks import Blocks
 from skmm._torch import isolated_rng
 from skmm.inference.nodes import fixed_nodes
 from skmm.networks.vae import Latent, VAENetwork
-from skmm.probability.fusion import FUSIONS
-from skmm.probability.likelihoods import LIKELIHOODS
+from skmm.probability.fusion import FUSIONS, Sizes, build_fusion
+from skmm.probability.likelihoods.registry import LIKELIHOODS
 from skmm.probability.posteriors import NormalFamily
 from skmm.probability.priors import StandardNormal
 from skmm.training.objectives import ELBO, IWAE, OBJECTIVES
@@ -46,6 +46,18 @@ class ExactEncoder(nn.Module):
         return torch.cat([self.wrong * weighted_mean, self.wrong * precision @ self.loadings**2], dim=-1)
 
 
+class SumOfEncoders(nn.Module):
+    """What all modalities say, in one network."""
+
+    def __init__(self, encoders):
+        super().__init__()
+        self.encoders = nn.ModuleList(encoders)
+
+    def forward(self, x):
+        parts = x.split([2 * size for size in SIZES], dim=-1)
+        return sum(encoder(part) for encoder, part in zip(self.encoders, parts, strict=True))
+
+
 class FixedNoise(VAENetwork):
     """Draws latent points at nodes that all rows and all calls share."""
 
@@ -69,13 +81,15 @@ def linear_gaussian(*, wrong=1.0, fusion="poe", weights=(1.0, 1.0), cls=VAENetwo
             decoder.bias.copy_(intercept)
         decoders.append(decoder)
         encoders.append(ExactEncoder(loadings, intercept, likelihood.scale.detach(), wrong))
+    sizes = Sizes(tuple(2 * size for size in SIZES), 2 * N_COMPONENTS, lambda *_: SumOfEncoders(encoders))
+    rule = build_fusion(fusion, sizes)
     return cls(
         names=("a", "b"),
-        encoders=encoders,
+        encoders=encoders if getattr(rule, "uses_experts", True) else [],
         decoders=decoders,
         likelihoods=likelihoods,
         sees_mask=(True, True),
-        fusion=FUSIONS[fusion],
+        fusion=rule,
         family=IdentityFamily(),
         prior=StandardNormal(N_COMPONENTS),
         weights=weights,
@@ -167,11 +181,12 @@ class TestBounds:
         assert mean < exact - 0.1
         assert mean > exact - 20
 
-    def test_tight_for_the_exact_posterior(self, name, blocks):
+    @pytest.mark.parametrize("fusion", ["poe", "gpoe", "joint", "attention"])
+    def test_tight_for_the_exact_posterior(self, name, fusion, blocks):
         """Evidence bounds are then equal to the evidence."""
         if not is_bound(name):
             pytest.skip("not a bound")
-        network = linear_gaussian()
+        network = linear_gaussian(fusion=fusion)
         mean, error = bounds(make(name, 100), network, blocks)
         assert mean == pytest.approx(exact_log_likelihood(network, blocks).mean(), abs=4 * error + 1e-4)
         assert error < 0.01

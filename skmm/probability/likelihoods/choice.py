@@ -10,7 +10,7 @@ import pandas as pd
 
 from skmm._blocks.columns import BINARY, CATEGORY, CONTINUOUS, ORDERED, ColumnType, column_to_floats
 from skmm._blocks.modalities import excerpt
-from skmm.probability.likelihoods.registry import LIKELIHOODS, likelihood_of, suits
+from skmm.probability.likelihoods.registry import LIKELIHOODS, declared, likelihood_of, suits
 
 MAX_CODE = 2**53  # beyond, float64 does not hold every whole number
 
@@ -75,7 +75,7 @@ def choose_likelihoods(
 
 def _counts(maker: Any, kind: str) -> bool:
     """Tell whether numbers or flags are to be read as categories."""
-    return bool(getattr(maker, "takes_categories", False)) and kind in (CONTINUOUS, BINARY)
+    return bool(declared(maker, "takes_categories", False)) and kind in (CONTINUOUS, BINARY)
 
 
 def count_categories(
@@ -111,7 +111,7 @@ def count_categories(
                 table[:, j] if isinstance(table, np.ndarray) else column_to_floats(table.iloc[:, j], label)
             )
             _check_countable(values, label)
-            column = column.counted(values, CATEGORY if CATEGORY in maker.kinds else ORDERED)
+            column = column.counted(values, CATEGORY if suits(maker, CATEGORY) else ORDERED)
         counted.append(column)
     return tuple(counted)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -34,6 +35,13 @@ CONTRACT = (
 )
 
 Maker = Callable[[Any], Any]
+
+
+def declared(maker: Maker, name: str, default: Any) -> Any:
+    """What a class of likelihoods says of itself, also where ``functools.partial`` has set its parameters."""
+    while isinstance(maker, partial):
+        maker = maker.func
+    return getattr(maker, name, default)
 
 
 def likelihood_of(spec: Any, kind: str) -> Any:
@@ -69,7 +77,7 @@ def scaling_of(maker: Maker) -> str | None:
     ValueError
         If the maker says something else.
     """
-    scaling = getattr(maker, "scaling", "standard")
+    scaling = declared(maker, "scaling", "standard")
     if scaling not in ("standard", "scale", None):
         raise ValueError(
             f"scaling of likelihood {maker!r} must be 'standard', 'scale' or None, got {scaling!r}."
@@ -79,7 +87,7 @@ def scaling_of(maker: Maker) -> str | None:
 
 def suits(maker: Maker, kind: str) -> bool:
     """Tell whether a likelihood describes columns of a type; one that does not say describes numbers."""
-    return kind in getattr(maker, "kinds", NUMBERS)
+    return kind in declared(maker, "kinds", NUMBERS)
 
 
 def build_likelihood(makers: Sequence[Maker], n_categories: Sequence[int]) -> Any:
@@ -106,7 +114,7 @@ def build_likelihood(makers: Sequence[Maker], n_categories: Sequence[int]) -> An
 
 
 def _make(maker: Maker, n_categories: Sequence[int]) -> Any:
-    likelihood = maker(n_categories if getattr(maker, "takes_categories", False) else len(n_categories))
+    likelihood = maker(n_categories if declared(maker, "takes_categories", False) else len(n_categories))
     lacking = [name for name in CONTRACT if not hasattr(likelihood, name)]
     if getattr(type(likelihood), "forward", None) is nn.Module.forward:
         lacking.append("forward")  # torch's own does nothing but raise
