@@ -131,8 +131,8 @@ class MultimodalVAE(MultimodalEstimator):
         Mean training loss of each epoch.
     validation_scores_ : list of float or None
         Scores of validation rows, after every epoch or, where there are many, about a hundred times: the
-        bound of :meth:`score` in standardised units, averaged over the middle half of the rows, so that a
-        few unlikely rows do not decide.
+        bound of :meth:`score` in standardised units, averaged over the rows, of which outliers count as lying
+        on Tukey's lower fence, so that a few unlikely rows do not decide.
     n_features_in_ : int
         Number of columns seen in ``fit``.
     feature_names_in_ : array of shape (n_features,)
