@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api import types
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from skmm._blocks.containers import entries, frame_of
+from skmm._blocks.containers import absent, frame_of
 from skmm.vae import MultimodalVAE
 
 INDICATOR = "missingindicator"  # scikit-learn's word
@@ -67,8 +66,7 @@ class MultimodalImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     >>> import numpy as np
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.pipeline import make_pipeline
-    >>> from skmm import MultimodalVAE
-    >>> from skmm.impute import MultimodalImputer
+    >>> from skmm import MultimodalImputer, MultimodalVAE
     >>> rng = np.random.RandomState(0)
     >>> z = rng.normal(size=(200, 1))
     >>> X = np.hstack([z, -z, 2 * z]) + 0.1 * rng.normal(size=(200, 3))
@@ -130,7 +128,7 @@ class MultimodalImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         estimator = MultimodalVAE() if self.estimator is None else clone(self.estimator, safe=False)
         estimator.fit(X)  # first, because it knows best what is wrong with X
         validate_data(self, X, reset=True, skip_check_array=True)
-        lacking = _missing(X).any(axis=0) if self.add_indicator else np.zeros(self.n_features_in_, dtype=bool)
+        lacking = absent(X).any(axis=0) if self.add_indicator else np.zeros(self.n_features_in_, dtype=bool)
         self.estimator_ = estimator
         self.indicator_features_ = np.flatnonzero(lacking)
         self._flat_names = None
@@ -166,7 +164,7 @@ class MultimodalImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         completed = self.estimator_.impute(X)
         if not len(self.indicator_features_):
             return completed
-        return _append(completed, _missing(X)[:, self.indicator_features_], self.indicator_features_)
+        return _append(completed, absent(X)[:, self.indicator_features_], self.indicator_features_)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns that :meth:`transform` returns.
@@ -201,19 +199,6 @@ class MultimodalImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _missing(X: Any) -> np.ndarray:
-    """Where a table has no value: a bool array of shape (n_samples, n_features)."""
-    if not isinstance(X, pd.DataFrame):
-        return np.asarray(pd.isna(entries(X)))
-    missing = np.empty(X.shape, dtype=bool)
-    for position, (_, column) in enumerate(X.items()):
-        if types.is_float_dtype(column.dtype):  # nullable ones may hold NaN, which is not NA to all of pandas
-            missing[:, position] = np.isnan(column.to_numpy(dtype=np.float64, na_value=np.nan))
-        else:
-            missing[:, position] = column.isna()
-    return missing
 
 
 def _with_indicators(labels: pd.Index, features: np.ndarray) -> pd.Index:

@@ -153,9 +153,10 @@ class MultimodalVAE(MultimodalEstimator):
     where :math:`C \subseteq O` is what dropout has left for the encoders to see. With the product of
     experts [1]_, :math:`q(z|x_C) \propto p(z) \prod_{m \in C} q_m(z|x_m)`. Missing entries enter no term.
 
-    Columns of numbers that do not vary in ``fit`` are completed with their constant and do not count in
-    :meth:`score`. Columns are centred and scaled inside, so one enormous value blurs its whole column: clip
-    such values, or take logarithms of heavy tails, first.
+    Columns of measurements that do not vary in ``fit`` are completed with their constant and do not count in
+    :meth:`score`; constant flags, categories and counts, which have probabilities, do. Columns are centred
+    and scaled inside, so one enormous value blurs its whole column: clip such values, or take logarithms of
+    heavy tails, first.
 
     References
     ----------

@@ -15,6 +15,7 @@ from skmm import CyclicalSchedule, MultimodalVAE
 from skmm._torch import isolated_rng
 from skmm.probability.fusion import product_of_experts
 from skmm.probability.likelihoods.continuous import IndependentNormal, Normal
+from skmm.probability.likelihoods.contract import Likelihood
 from skmm.training.objectives import ELBO
 
 NAN = np.nan
@@ -635,3 +636,40 @@ def test_batch_norm_of_a_user_meets_single_rows(n):
         2, modalities=groups, encoders={"rare": encoder}, batch_size=64, max_iter=3, random_state=0
     )
     assert np.isfinite(vae.fit(X).transform(X)).all()
+
+
+class PlainNormal(Likelihood):
+    """The first thing a user would try: torch's own distribution."""
+
+    def forward(self, raw):
+        return torch.distributions.Normal(raw, torch.ones(1))
+
+
+class WideNormal(Likelihood):
+    def forward(self, raw):
+        return IndependentNormal(raw, torch.ones(7))
+
+
+@pytest.mark.parametrize("key", ["video", 2])
+@pytest.mark.parametrize(
+    ("likelihood", "message"),
+    [
+        (PlainNormal, r"'video' must return a distribution with .*torch.*Normal without quantile and given"),
+        (WideNormal, r"'video' must return distributions whose mean, stddev and .*but they failed: .*size"),
+    ],
+)
+def test_likelihoods_whose_distributions_do_not_fit(X, likelihood, message, key):
+    with pytest.raises(ValueError, match=message):
+        make(likelihood={key: likelihood}).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("fusion", "message"),
+    [
+        (lambda blocks, experts, present: 1, "must return a posterior with mean, .* it returned a .*int"),
+        (lambda blocks, experts, present: experts.natural[0], r"it returned a tensor of shape \(8, 4\)"),
+    ],
+)
+def test_fusion_that_returns_no_posterior(X, fusion, message):
+    with pytest.raises(ValueError, match=message):
+        make(fusion=fusion).fit(X)

@@ -499,3 +499,64 @@ def test_probabilities_of_columns_of_several_levels(table):
         ("b", "smoker", False),
         ("b", "smoker", True),
     ]
+
+
+@pytest.mark.parametrize(
+    "likelihood", ["auto", LIKELIHOOD | {"level": "normal"}, LIKELIHOOD | {"income": "gamma"}]
+)
+def test_warm_start_with_another_likelihood(table, likelihood):
+    """The network's parameters may have the same shapes, but the columns would be scaled in another way."""
+    vae = make(warm_start=True, max_iter=2).fit(table)
+    before = vae.predict(table)
+    with pytest.raises(ValueError, match=r"warm_start=True .* but likelihood was changed since"):
+        vae.set_params(likelihood=likelihood).fit(table)
+    assert_frame_equal(vae.predict(table), before)
+    assert vae.set_params(likelihood=dict(LIKELIHOOD)).fit(table).n_iter_ == 2
+
+
+def test_warm_start_with_other_modalities(table):
+    vae = make(warm_start=True, max_iter=2).fit(table)
+    with pytest.raises(ValueError, match=r"warm_start=True .* but modalities was changed since"):
+        vae.set_params(modalities=None, likelihood=LIKELIHOOD).fit(table)
+
+
+def test_what_to_do_about_unknown_categories_is_checked_after_fit_too(table):
+    vae = make(max_iter=1).fit(table).set_params(handle_unknown="ignore")
+    with pytest.raises(ValueError, match="handle_unknown must be 'error' or 'missing', got 'ignore'"):
+        vae.transform(table)
+
+
+def test_nullable_floats_that_hold_nan_are_completed_beside_categories():
+    values = pd.arrays.FloatingArray(np.r_[NAN, np.arange(19.0)], np.zeros(20, dtype=bool))
+    X = pd.DataFrame({"a": values, "b": ["u", "v"] * 10})
+    completed = MultimodalVAE(1, max_iter=1, random_state=0).fit(X).impute(X)
+    assert np.isfinite(completed["a"].to_numpy(dtype=float)).all()
+
+
+def test_a_key_that_names_a_column_names_no_modality():
+    """The only modality of a flat table has a name that the user never gave."""
+    X = pd.DataFrame({"x": np.exp(np.arange(10.0) / 5), "y": np.linspace(-1, 1, 10)})
+    assert chosen(MultimodalVAE(1, likelihood={"x": "log_normal"}, max_iter=1), X) == {
+        "x": "log_normal",
+        "y": "normal",
+    }
+    vae = MultimodalVAE(1, modalities={"x": ["y"], "y": ["x"]}, likelihood={"x": "gamma"}, max_iter=1)
+    assert chosen(vae, X) == {"x": "gamma", "y": "normal"}
+
+
+def test_columns_of_very_different_numbers_of_categories_are_padded_apart():
+    categorical = LIKELIHOODS["categorical"]
+    likelihood = build_likelihood([categorical] * 5, [2, 300, 5, 2, 200])
+    assert [part.n_categories for part in likelihood.parts] == [(2, 5, 2), (300, 200)]
+    assert likelihood.input_sizes == (2, 300, 5, 2, 200)
+    assert type(build_likelihood([categorical] * 3, [2, 3, 8])) is categorical
+
+
+@pytest.mark.parametrize("objective", ["elbo", "iwae"])
+@pytest.mark.parametrize("fusion", ["poe", "mopoe", "joint"])
+def test_every_objective_takes_every_type(table, objective, fusion):
+    vae = make(objective=objective, fusion=fusion, max_iter=3).fit(table)
+    assert_same_types(vae.impute(table), table)
+    assert_same_types(vae.sample(2, given=table, random_state=0), table)
+    np.testing.assert_allclose(vae.predict_category_proba(table)["city"].sum(axis=1), 1, rtol=1e-5)
+    assert np.isfinite(vae.score(table))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api.types import is_bool_dtype, is_object_dtype
+from pandas.api.types import is_bool_dtype, is_float_dtype, is_object_dtype
 from scipy import sparse
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
@@ -146,7 +146,15 @@ def column_labels(X: Any) -> tuple[Hashable, ...]:
 
 def absent(X: Any) -> np.ndarray:
     """Where a table has no entry, (n_samples, n_features)."""
-    return X.isna().to_numpy() if isinstance(X, pd.DataFrame) else np.asarray(pd.isna(entries(X)))
+    if not isinstance(X, pd.DataFrame):
+        return np.asarray(pd.isna(entries(X)))
+    missing = np.empty(X.shape, dtype=bool)
+    for position, (_, column) in enumerate(X.items()):
+        if is_float_dtype(column.dtype):  # nullable ones may hold NaN, which is not NA to all of pandas
+            missing[:, position] = np.isnan(column.to_numpy(dtype=np.float64, na_value=np.nan))
+        else:
+            missing[:, position] = column.isna()
+    return missing
 
 
 def row_index(X: Any) -> pd.Index | None:

@@ -41,9 +41,9 @@ class Layout:
         Standard deviation of each column in ``fit``, in which errors are measured; 1 for flags and
         categories, and where it is not known.
     informative : bool array of shape (n_features,)
-        False for columns that were constant or never observed in ``fit``. They are read as missing and
-        written as ``location``: a density of a constant has no finite value, and the networks have
-        nothing to learn from them.
+        False for columns that were never observed in ``fit``, and for scaled ones that were constant. They
+        are read as missing and written as ``location``: a density of a constant has no finite value, and
+        the networks have nothing to learn from them.
     spread : float64 array of shape (n_features,)
         Standard deviation reported for columns that are not informative: 0 for a constant, ``scale``
         where nothing is known.

@@ -50,6 +50,8 @@ class AnswersMixin(TransformerMixin):
         check_is_fitted(self, "module_")
         if not hasattr(self, "feature_names_in_"):  # otherwise scikit-learn checks the names
             self.layout_.check_columns(X)
+        if self.handle_unknown not in ("error", "missing"):
+            raise ValueError(f"handle_unknown must be 'error' or 'missing', got {self.handle_unknown!r}.")
         table = check_table(self, X, reset=False)
         return to_matrix(table, self.layout_.types, handle_unknown=self.handle_unknown)
 
@@ -327,8 +329,8 @@ class AnswersMixin(TransformerMixin):
         """Log-likelihood of the observed entries of each row, from below.
 
         An importance-sampled bound that tightens with ``n_draws``, at beta 1 and without modality weights,
-        in the units of X (nats; a density for continuous columns). Columns of numbers that did not vary in
-        ``fit`` do not count.
+        in the units of X (nats; a density for continuous columns). Columns of measurements that did not
+        vary in ``fit`` do not count.
 
         Parameters
         ----------

@@ -147,6 +147,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
         continued = bool(self.warm_start and hasattr(self, "module_"))
         if continued:
             matrix, layout = self._read_matrix(X), self.layout_
+            self._check_continuation(X)
         else:
             matrix, layout = self._learn_layout(X)
         if np.isnan(matrix).all():
@@ -193,6 +194,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
             )
         self.module_ = network
         self.layout_ = layout
+        self._fitted_likelihood = _as_it_is(self.likelihood)
         self.n_iter_ = history.n_iter
         self.best_iter_ = history.best_epoch + 1
         self.loss_curve_ = history.loss
@@ -272,6 +274,23 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
 
         return validate
 
+    def _check_continuation(self, X: Any) -> None:
+        """Raise ValueError if a parameter that the layout follows from was changed since the last fit."""
+        layout = self.layout_
+        groups = resolve_modalities(X, self.modalities)
+        same = tuple(groups) == layout.names and all(
+            np.array_equal(now, then) for now, then in zip(groups.values(), layout.columns, strict=True)
+        )
+        for parameter, unchanged in (
+            ("modalities", same),
+            ("likelihood", self.likelihood == self._fitted_likelihood),
+        ):
+            if not unchanged:
+                raise ValueError(
+                    f"warm_start=True continues with the network of the last fit, but {parameter} was "
+                    "changed since; set warm_start=False."
+                )
+
     def _take_weights(self, network: Any) -> None:
         try:
             # the modalities' weights are no result of training, but a parameter that may have been changed
@@ -312,6 +331,11 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
                 stacklevel=2,
             )
         super().__setstate__(state)
+
+
+def _as_it_is(value: Any) -> Any:
+    """A dict as it is now, whatever becomes of it."""
+    return dict(value) if isinstance(value, dict) else value
 
 
 def _make(value: Any, registry: dict[str, Any]) -> Any:

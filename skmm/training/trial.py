@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -11,6 +12,9 @@ from torch import Tensor
 from skmm._blocks.blocks import Blocks
 from skmm.training.objectives import Objective
 from skmm.training.schedules import Schedule
+
+POSTERIOR = ("mean", "stddev", "rsample", "log_prob", "kl")
+DISTRIBUTION = ("mean", "stddev", "log_prob", "sample", "quantile", "given")
 
 
 def try_schedule(beta: Schedule) -> None:
@@ -51,19 +55,38 @@ def try_network(network: Any, objective: Objective, rows: Blocks) -> None:
     n = rows.n_rows
     network.eval()
     posterior = network.posterior(rows)
+    lacking = [what for what in POSTERIOR if not hasattr(posterior, what)]
+    if isinstance(posterior, Tensor) or lacking:
+        raise ValueError(
+            f"fusion must return a posterior with {_listed(POSTERIOR)}, such as experts.family.posterior "
+            f"gives, but it returned {_shown(posterior)}."
+        )
     moments: list[Any] = []
     for what in ("mean", "stddev"):
-        moments.append(getattr(posterior, what, None))
+        moments.append(getattr(posterior, what))
         _check_shape(moments[-1], (n, network.n_components), f"fusion must return a posterior whose {what}")
     distributions = network.decode(posterior.mean[None])
     for name, distribution, n_statistics, values, observed in zip(
         network.names, distributions, network.n_statistics, rows.values, rows.observed, strict=True
     ):
         who = f"The likelihood of modality {name!r} must return distributions whose"
-        for what in ("mean", "stddev"):
-            moments.append(getattr(distribution, what, None))
-            _check_shape(moments[-1], (1, n, n_statistics), f"{who} {what}")
-        _check_shape(distribution.log_prob(values, observed), (1, n), f"{who} log_prob")
+        try:
+            for part in getattr(distribution, "parts", (distribution,)):  # of several in one modality, each
+                lacking = [what for what in DISTRIBUTION if not hasattr(part, what)]
+                if lacking:
+                    raise ValueError(
+                        f"The likelihood of modality {name!r} must return a distribution with "
+                        f"{_listed(DISTRIBUTION)}, but it returned {_shown(part)} without {_listed(lacking)}."
+                    )
+            for what in ("mean", "stddev"):
+                moments.append(getattr(distribution, what))
+                _check_shape(moments[-1], (1, n, n_statistics), f"{who} {what}")
+            _check_shape(distribution.log_prob(values, observed), (1, n), f"{who} log_prob")
+        except (TypeError, RuntimeError, IndexError) as error:
+            raise ValueError(
+                f"{who} mean, stddev and log_prob(values, observed) are tensors of shapes "
+                f"{(1, n, n_statistics)}, {(1, n, n_statistics)} and {(1, n)} here, but they failed: {error}"
+            ) from error
     if not all(moment.isfinite().all() for moment in moments):
         raise FloatingPointError(
             f"Training cannot begin: {network.culprit(rows)}. Look for extreme values in X, and check your "
@@ -72,6 +95,17 @@ def try_network(network: Any, objective: Objective, rows: Blocks) -> None:
     terms = objective(network, rows, rows, 1.0)
     for what, shape in (("loss", ()), ("reconstruction", (len(network.names),))):
         _check_shape(getattr(terms, what, None), shape, f"objective must return Terms whose {what}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _shown(value: Any) -> str:
+    """What was returned, in few words."""
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return f"a {type(value).__module__}.{type(value).__qualname__}"
 
 
 def _check_shape(values: Any, expected: tuple[int, ...], who: str) -> None:

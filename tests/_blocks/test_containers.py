@@ -1,6 +1,7 @@
 """Containers of the user: read as numbers, and given back in the same form."""
 
 import copy
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -223,6 +224,9 @@ def test_names_and_number_of_columns_are_kept():
         reader.read(FRAMES["frame"][0][["b", "a"]])
 
 
+with warnings.catch_warnings(action="ignore", category=PendingDeprecationWarning):
+    MATRIX = np.asmatrix(NUMBERS)
+
 WRONG = {
     "inf": (
         np.where(NUMBERS == 7, np.inf, NUMBERS),
@@ -330,7 +334,7 @@ WRONG = {
     "series": (pd.Series([1.0, 2.0]), ValueError, "Expected a 2-dimensional container"),
     "scalar": (3.0, ValueError, "Expected 2D array, got scalar"),
     "3-D": (np.zeros((2, 2, 2)), ValueError, "dim 3"),
-    "np.matrix": (np.asmatrix(NUMBERS), TypeError, "np.matrix is not supported"),
+    "np.matrix": (MATRIX, TypeError, "np.matrix is not supported"),
     "no rows": (np.zeros((0, 3)), ValueError, r"0 sample\(s\).*minimum of 2"),
     "no rows in a frame": (FRAMES["frame"][0].iloc[:0], ValueError, r"0 sample\(s\).*minimum of 2"),
     "one row": (NUMBERS[:1], ValueError, r"1 sample\(s\).*minimum of 2"),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from skmm._blocks.columns import BINARY, CATEGORY, CONTINUOUS, ORDERED, ColumnType, column_to_floats
 from skmm._blocks.modalities import excerpt
-from skmm.probability.likelihoods.registry import LIKELIHOODS, declared, likelihood_of, suits
+from skmm.probability.likelihoods.registry import BY_KIND, LIKELIHOODS, declared, likelihood_of, suits
 
 MAX_CODE = 2**53  # beyond, float64 does not hold every whole number
 
@@ -59,13 +59,15 @@ def choose_likelihoods(
                 f"likelihood names {key!r}, which is neither a modality nor a column; X has the modalities "
                 f"{excerpt(groups)} and the columns {excerpt(labels)}."
             )
+    # what is the name of a column is that of no modality: of a flat table, the user has named none
+    by_modality = {key: spec for key, spec in by_key.items() if key not in labels}
     default = "auto" if isinstance(likelihood, Mapping) else likelihood
     makers: list[Any] = [None] * len(labels)
     for name, positions in groups.items():
         for j in map(int, positions):
             label, kind = labels[j], types[j].kind
-            own = label in by_key and label not in groups
-            spec = by_key[label] if own else by_key.get(name, default)
+            own = label in by_key
+            spec = by_key[label] if own else by_modality.get(name, default)
             _check_spec(spec, f"column {label!r}" if own else f"modality {name!r}")
             makers[j] = likelihood_of(spec, kind)
             if not suits(makers[j], kind) and not _counts(makers[j], kind):
@@ -137,7 +139,7 @@ def _unsuitable(spec: Any, label: Hashable, name: Hashable, kind: str) -> ValueE
     message = (
         f"likelihood {spec!r} does not suit column {label!r} of modality {name!r}, which holds "
         f"{_HELD[kind]}. Choose one of {fitting} for it, in a dict by column: "
-        f"likelihood={{{label!r}: {fitting[0]!r}}}."
+        f"likelihood={{{label!r}: {BY_KIND[kind]!r}}}."
     )
     if kind == CATEGORY and spec == "ordinal":
         message += (

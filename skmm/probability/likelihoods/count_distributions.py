@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from skmm.probability.likelihoods.numerics import through_scipy
 
+LARGE_MEAN = 1e3
+
 
 @dataclass(frozen=True)
 class PoissonCounts:
@@ -67,7 +69,31 @@ class NegativeBinomialCounts:
 
 
 def _poisson_quantile(q: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    return _smallest(special.pdtrik(q, mean), q, mean, mean, lambda k: special.pdtr(k, mean))
+    """Exact below ``LARGE_MEAN``; beyond, SciPy's search takes ever longer, and an expansion is as good."""
+    q, mean = np.broadcast_arrays(q, mean)
+    large = mean > LARGE_MEAN
+    out = np.empty(mean.shape)
+    small_q, small_mean = q[~large], mean[~large]
+    out[~large] = _smallest(
+        special.pdtrik(small_q, small_mean),
+        small_q,
+        small_mean,
+        small_mean,
+        lambda k: special.pdtr(k, small_mean),
+    )
+    out[large] = _expanded_poisson_quantile(q[large], mean[large])
+    return out
+
+
+def _expanded_poisson_quantile(q: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Cornish and Fisher's expansion, then up or down by single counts: it is off by one at most."""
+    normal = special.ndtri(np.clip(q, 1e-300, 1 - 1e-16))
+    deviation = np.sqrt(mean)
+    root = mean + deviation * normal + (normal**2 - 1) / 6 + (normal - normal**3) / (72 * deviation)
+    count = np.maximum(np.ceil(root) - 2, 0.0)
+    for _ in range(3):
+        count += special.pdtr(count, mean) < q
+    return np.where(q > 0, count, 0.0)
 
 
 def _negative_binomial_quantile(q: np.ndarray, mean: np.ndarray, total: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from skmm.probability.likelihoods.count_distributions import NegativeBinomialCou
 from skmm.probability.likelihoods.numerics import between, into, marginal_moments
 
 LEAST_LOG_MEAN, MOST_LOG_MEAN = -20.0, 30.0
+MOST = 1e12  # where neighbouring counts can be told apart in float64 probabilities, and means are not clamped
 LEAST_TOTAL, MOST_TOTAL = 1e-2, 1e4  # beyond, a negative binomial distribution is a Poisson distribution
 LEAST_GATE, MOST_GATE = 0.01, 0.99  # share of surplus zeros at which training starts
 
@@ -109,6 +110,8 @@ class Poisson(Likelihood):
         self.reject(values, observed & (values < 0), modality, labels, whole, remedy)
         remedy = "Round the values first, or use another likelihood such as 'normal'."
         self.reject(values, observed & (values != values.round()), modality, labels, whole, remedy)
+        remedy = "Use a likelihood of large numbers, such as 'log_normal' or 'normal'."
+        self.reject(values, observed & (values > MOST), modality, labels, f"counts up to {MOST:.0e}", remedy)
 
     def forward(self, raw: Tensor) -> IndependentCounts:
         return IndependentCounts(PoissonCounts(self._log_mean(raw)), None, raw.dtype)

@@ -129,7 +129,10 @@ class Positive(Likelihood):
         return torch.where(observed, (logs - self.centre) / self.spread, 0.0)
 
     def check(self, values: Tensor, observed: Tensor, modality: Hashable, labels: Sequence[Hashable]) -> None:
-        remedy = "Correct the values or add a constant to the column, or use likelihood='normal'."
+        remedy = (
+            "Correct the values, or use likelihood='normal'. Where 0 means none at all, keep a column of "
+            "flags for that, and put NaN here."
+        )
         self.reject(values, observed & (values <= 0), modality, labels, "numbers above 0", remedy)
 
 

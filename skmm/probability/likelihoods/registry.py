@@ -20,6 +20,8 @@ LIKELIHOODS: dict[str, Any] = {**CONTINUOUS, **POSITIVE, **COUNTS, **CATEGORIES}
 # what likelihood="auto" means for a type of column
 BY_KIND = {"continuous": "normal", "binary": "bernoulli", "category": "categorical", "ordered": "ordinal"}
 
+MAX_PADDING = 4  # columns with more than so many times the categories of others are described apart
+
 CONTRACT = (
     "n_raw",
     "n_inputs",
@@ -106,11 +108,25 @@ def build_likelihood(makers: Sequence[Maker], n_categories: Sequence[int]) -> An
     TypeError
         If a callable returns anything but a likelihood.
     """
-    columns: dict[Maker, list[int]] = {}
+    groups: dict[Maker, list[int]] = {}
     for position, maker in enumerate(makers):
-        columns.setdefault(maker, []).append(position)
-    parts = [_make(maker, [n_categories[i] for i in positions]) for maker, positions in columns.items()]
-    return parts[0] if len(parts) == 1 else Columnwise(parts, list(columns.values()))
+        groups.setdefault(maker, []).append(position)
+    parts, columns = [], []
+    for maker, positions in groups.items():
+        for alike in _alike(positions, n_categories):
+            parts.append(_make(maker, [n_categories[i] for i in alike]))
+            columns.append(alike)
+    return parts[0] if len(parts) == 1 else Columnwise(parts, columns)
+
+
+def _alike(positions: Sequence[int], n_categories: Sequence[int]) -> list[list[int]]:
+    """Cut columns into groups of about as many categories: within one, all are padded to the most."""
+    groups: list[list[int]] = []
+    for position in sorted(positions, key=lambda i: n_categories[i]):
+        if not groups or n_categories[position] > MAX_PADDING * max(1, n_categories[groups[-1][0]]):
+            groups.append([])
+        groups[-1].append(position)
+    return [sorted(group) for group in groups]
 
 
 def _make(maker: Maker, n_categories: Sequence[int]) -> Any:

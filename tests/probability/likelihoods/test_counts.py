@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
+from skmm.probability.likelihoods.count_distributions import _poisson_quantile
 from skmm.probability.likelihoods.counts import (
     COUNTS,
     NegativeBinomial,
@@ -148,3 +149,20 @@ def test_large_counts_in_single_precision(make, name):
     if likelihood.n_raw == 2:
         expected = expected + torch.nn.functional.logsigmoid(-likelihood.gate_offset).item()
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("mean", [999.0, 1001.0, 12345.6, 1e6, 1e8])
+def test_quantiles_of_large_means_are_exact(mean):
+    """Where SciPy's own search takes ever longer."""
+    q = np.r_[1e-12, 1e-6, np.linspace(0.001, 0.999, 500), 1 - 1e-6]
+    found = _poisson_quantile(q, np.full(q.shape, mean))
+    at_most = 1 if mean > 1e7 else 0  # SciPy's distribution function itself ends there
+    np.testing.assert_allclose(found, stats.poisson.ppf(q, mean), rtol=0, atol=at_most)
+
+
+def test_counts_beyond_what_probabilities_can_tell_apart():
+    values = torch.tensor([[1e12], [1e13]], dtype=torch.float64)
+    with pytest.raises(
+        ValueError, match=r"'m' has a 'poisson' .*counts up to 1e.12 only.*'a' holds 1e.13.*'log_normal'"
+    ):
+        Poisson(1).check(values, torch.ones(2, 1, dtype=torch.bool), "m", ["a"])
