@@ -560,3 +560,34 @@ def test_every_objective_takes_every_type(table, objective, fusion):
     assert_same_types(vae.sample(2, given=table, random_state=0), table)
     np.testing.assert_allclose(vae.predict_category_proba(table)["city"].sum(axis=1), 1, rtol=1e-5)
     assert np.isfinite(vae.score(table))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_every_type_on_a_gpu(table, fusion):
+    vae = make(device="cuda", fusion=fusion, max_iter=3).fit(table)
+    on_cpu = pickle.loads(pickle.dumps(vae)).set_params(device="cpu")
+    assert_same_types(vae.impute(table), table)
+    assert_same_types(vae.sample(2, given=table, random_state=0), table)
+    assert_same_types(vae.sample(5, random_state=0), table)
+    np.testing.assert_allclose(
+        vae.predict_category_proba(table), on_cpu.predict_category_proba(table), rtol=1e-3, atol=1e-4
+    )
+    np.testing.assert_allclose(vae.score(table), on_cpu.score(table), rtol=1e-3)
+    quantiles = vae.predict_quantiles(table)[["age", "income", "visits", "cost", "level"]]
+    assert quantiles.notna().all().all()
+    assert vae.inverse_transform(np.zeros((2, 3)))["city"].notna().all()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_every_likelihood_on_a_gpu(name):
+    X = POSITIVE if LIKELIHOODS[name].scaling == "scale" else COUNTS
+    X = (X > 2).astype(float) if name == "bernoulli" else X
+    settings = {"likelihood": name, "max_iter": 3, "hidden_layer_sizes": (8,), "random_state": 0}
+    vae = MultimodalVAE(2, device="cuda", **settings).fit(X)
+    on_cpu = pickle.loads(pickle.dumps(vae)).set_params(device="cpu")
+    np.testing.assert_allclose(vae.predict(X), on_cpu.predict(X), rtol=1e-2, atol=1e-3)
+    assert np.isfinite(vae.sample(10, random_state=0)).all()
+    assert np.isfinite(vae.score(X))
+    vae.predict_quantiles(X)

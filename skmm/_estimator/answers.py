@@ -146,7 +146,7 @@ class AnswersMixin(TransformerMixin):
             )
         with self._ready() as (network, device):
             mean = self._finite(decoded_mean(network, torch.tensor(points), device), network.n_statistics)
-            values, _ = summary(network, mean, torch.zeros_like(mean))
+            values, _ = summary(network, mean, torch.zeros_like(mean), device)
         return self.layout_.wrap_new(self.layout_.write(values), index)
 
     # --- completion ------------------------------------------------------------------------------------
@@ -188,7 +188,9 @@ class AnswersMixin(TransformerMixin):
 
     def _predictive_values(self, blocks: Blocks) -> tuple[Tensor, Tensor]:
         """Value and standard deviation of every entry, (n_samples, n_features)."""
-        return summary(self.module_, *self._predictive_moments(blocks))
+        mean, std = self._predictive_moments(blocks)
+        with self._ready() as (network, device):
+            return summary(network, mean, std, device)
 
     def predict_category_proba(self, X: Any) -> pd.DataFrame:
         """Probability of every category of every column of categories or flags, given what is observed.

@@ -108,19 +108,19 @@ def decoded_mean(network: Any, z: Tensor, device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def summary(network: Any, mean: Tensor, stddev: Tensor) -> tuple[Tensor, Tensor]:
+def summary(network: Any, mean: Tensor, stddev: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
     """Value of every entry and its deviation, both (n, n_features), from the moments of the statistics."""
     pieces = [
         likelihood.summary(loc, scale)
         for likelihood, loc, scale in zip(
             network.likelihoods,
-            mean.split(network.n_statistics, dim=-1),
-            stddev.split(network.n_statistics, dim=-1),
+            mean.to(device).split(network.n_statistics, dim=-1),
+            stddev.to(device).split(network.n_statistics, dim=-1),
             strict=True,
         )
     ]
     values, deviations = zip(*pieces, strict=True)
-    return torch.cat(values, dim=-1), torch.cat(deviations, dim=-1)
+    return torch.cat(values, dim=-1).cpu(), torch.cat(deviations, dim=-1).cpu()
 
 
 def _points(network: Any, rows: Blocks, nodes: Nodes, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -119,8 +119,8 @@ class Columnwise(Likelihood):
 
     def check(self, values: Tensor, observed: Tensor, modality: Hashable, labels: Sequence[Hashable]) -> None:
         for part, columns in zip(self.parts, self.columns, strict=True):
-            own = [labels[i] for i in columns.tolist()]
-            part.check(values[..., columns], observed[..., columns], modality, own)
+            chosen = columns.tolist()  # what is checked is on the CPU, wherever the network is
+            part.check(values[..., chosen], observed[..., chosen], modality, [labels[i] for i in chosen])
 
     def summary(self, mean: Tensor, stddev: Tensor) -> tuple[Tensor, Tensor]:
         pieces = [
