@@ -59,6 +59,9 @@ class MultimodalImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     the held-out rows with what it learned there. ``estimator.fit(X).impute(X)`` before a cross-validation
     would let held-out rows take part in the fit, and scores would be too good.
 
+    A category that ``fit`` has not seen, under ``handle_unknown="missing"``, stays as it is: the next step
+    meets it too.
+
     Targets are never used: rows are completed in the same way in ``fit`` and in ``predict``.
 
     Examples

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmm._blocks.containers import check_table, to_matrix
 from skmm._blocks.corruption import blank
-from skmm._blocks.layout import Layout
+from skmm._blocks.layout import Layout, category_score
 from skmm._torch import RandomStateLike, as_random_state
 
 
@@ -46,10 +46,12 @@ def completion_error(
     Returns
     -------
     Series
-        Root of the mean squared error by modality, over all entries that were hidden: in units of a
-        column's standard deviation in ``fit``, so that columns of all units count alike; for flags, the
-        error of the probability; for categories, 1 where another one was predicted. NaN for a modality of
-        which nothing could be hidden. Columns that were constant or never observed in ``fit`` are left out.
+        Root of the mean squared error by modality, over all entries that were hidden, in units in which
+        completion by the column's mean, or by its frequencies, gets about 1, so that columns of all units
+        and types count alike. Of numbers, and of the probabilities of flags, the squared error over the
+        variance in ``fit``; of categories the Brier score, and of ordered ones the ranked probability score,
+        over what the frequencies in ``fit`` get. NaN for a modality of which nothing could be hidden.
+        Columns that were constant or never observed in ``fit`` are left out.
 
     Raises
     ------
@@ -68,18 +70,15 @@ def completion_error(
         raise ValueError(f"fraction must be a number between 0 and 1, got {fraction!r}.")
     model, table = _last_step(estimator, X)
     layout = model.layout_
-    categories = np.array([kind.n_categories > 0 for kind in layout.types])
     matrix = _numbers(model, table)
     known = ~np.isnan(matrix) & layout.informative
     squared, count = np.zeros(len(layout.names)), np.zeros(len(layout.names), dtype=int)
     patterns = _modalities(layout, known) if hide == "modalities" else _cells(known, fraction, random_state)
     for hidden in patterns:
-        completed = _numbers(model, model.predict(blank(table, hidden)))
         compared = hidden & known
-        error = np.where(compared, (completed - matrix) / layout.deviation, 0.0)
-        error = np.where(categories, error != 0, error)
+        error = np.where(compared, _squared_error(model, blank(table, hidden), matrix), 0.0)
         for index, columns in enumerate(layout.columns):
-            squared[index] += np.square(error[:, columns]).sum()
+            squared[index] += error[:, columns].sum()
             count[index] += compared[:, columns].sum()
     if not count.any():
         raise ValueError(_nothing_hidden(layout, hide, fraction))
@@ -110,6 +109,23 @@ def _numbers(model: Any, table: Any) -> np.ndarray:
     return to_matrix(
         check_table(model, table, reset=False), model.layout_.types, handle_unknown=handle_unknown
     )
+
+
+def _squared_error(model: Any, table: Any, truth: np.ndarray) -> np.ndarray:
+    """Squared error of every entry, in units of what is known without the row, (n_samples, n_features)."""
+    layout = model.layout_
+    squared = np.square((_numbers(model, model.predict(table)) - truth) / layout.deviation)
+    categories = [j for j, column in enumerate(layout.types) if column.n_categories]
+    if categories:
+        probabilities = model.predict_category_proba(table)
+        labels = list(probabilities.columns)
+        has_levels = probabilities.columns.nlevels > 2
+        owners = [label[:-1] if has_levels else label[0] for label in labels]
+        for j in categories:
+            chosen = [position for position, owner in enumerate(owners) if owner == layout.labels[j]]
+            score = category_score(probabilities.to_numpy()[:, chosen], truth[:, j], layout.types[j].kind)
+            squared[:, j] = score / layout.deviation[j] ** 2
+    return squared
 
 
 def _modalities(layout: Layout, known: np.ndarray) -> Iterator[np.ndarray]:

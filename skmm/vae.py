@@ -82,7 +82,9 @@ class MultimodalVAE(MultimodalEstimator):
     encoders, decoders : dict, default=None
         Networks by modality. A torch Module is copied and used as a trunk, to which a linear head is added;
         a callable ``f(n_in, n_out)`` returns the whole Module. An encoder is given the modality's features
-        (standardised, zero where missing) in the rows that have it, a decoder the latent variables.
+        in the rows that have it, column by column and zero where missing: numbers standardised (of positive
+        ones and counts, the logarithms), flags as -1 and 1, one number per category, ranks of ordered ones
+        standardised. A decoder is given the latent variables.
         Modalities that are left out get a multilayer perceptron beside a linear path, which also sees where
         values are missing. Use functions and classes of a module, not lambdas, if the estimator is to be
         pickled.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from skmm._blocks.blocks import Blocks
-from skmm._blocks.columns import BINARY, CATEGORY, ColumnType
+from skmm._blocks.columns import BINARY, CATEGORY, ORDERED, ColumnType
 from skmm._blocks.containers import Container, absent, column_labels, fill, wrap_like
 from skmm._blocks.modalities import excerpt
 
@@ -38,8 +38,9 @@ class Layout:
     location, scale : float64 array of shape (n_features,)
         A value in the user's units is ``location + scale * value inside``.
     deviation : float64 array of shape (n_features,)
-        Standard deviation of each column in ``fit``, in which errors are measured; 1 for flags and
-        categories, and where it is not known.
+        What errors are measured in: the standard deviation of each column in ``fit``; of categories, the
+        root of the expected score of their frequencies (see :func:`category_score`). 1 where it is 0 or not
+        known.
     informative : bool array of shape (n_features,)
         False for columns that were never observed in ``fit``, and for scaled ones that were constant. They
         are read as missing and written as ``location``: a density of a constant has no finite value, and
@@ -100,7 +101,7 @@ class Layout:
             types=tuple(types),
             location=np.where(centred | constant, location, np.where(seen, 0.0, unknown)),
             scale=np.where(scaled, scale, 1.0),
-            deviation=np.where(numbers, scale, 1.0),
+            deviation=_deviation(matrix, scale, types),
             informative=seen & ~constant,
             spread=np.where(seen, 0.0, np.where(numbers, 1.0, 0.5)),
             container=Container.of(X),
@@ -286,6 +287,36 @@ def _numpy(values: Tensor | np.ndarray) -> np.ndarray:
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     return values.astype(np.float64)
+
+
+def category_score(probabilities: np.ndarray, codes: np.ndarray, kind: str) -> np.ndarray:
+    """Score of predicted probabilities (n_samples, n_categories) against what came, (n_samples,); 0 is best.
+
+    The Brier score; of ordered categories the ranked probability score [1]_, for which a near miss is better
+    than a far one. Of two categories, both measure the squared error of the probability.
+
+    References
+    ----------
+    .. [1] Gneiting and Raftery (2007), "Strictly Proper Scoring Rules, Prediction, and Estimation", sec. 4.2.
+    """
+    came = codes[:, None] == np.arange(probabilities.shape[1])
+    if kind == ORDERED:
+        return np.square(probabilities.cumsum(axis=1) - came.cumsum(axis=1)).sum(axis=1)
+    return np.square(probabilities - came).sum(axis=1) / 2
+
+
+def _deviation(matrix: np.ndarray, scale: np.ndarray, types: Sequence[ColumnType]) -> np.ndarray:
+    """What errors of each column are measured in."""
+    deviation = scale.copy()
+    for j, column in enumerate(types):
+        if column.n_categories:
+            codes = matrix[~np.isnan(matrix[:, j]), j].astype(np.intp)
+            share = np.bincount(codes, minlength=column.n_categories) / max(len(codes), 1)
+            if column.kind == ORDERED:
+                share = share.cumsum()
+            expected = (share * (1 - share)).sum()  # score of the frequencies themselves
+            deviation[j] = np.sqrt(expected if column.kind == ORDERED else expected / 2) or 1.0
+    return deviation
 
 
 def _location_and_scale(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from skmm._blocks.columns import ColumnType
 from skmm._blocks.containers import check_table, column_types
-from skmm._blocks.layout import Layout, by_modality
+from skmm._blocks.layout import Layout, by_modality, category_score
 from skmm._blocks.modalities import resolve_modalities
 
 NAN = np.nan
@@ -65,7 +65,7 @@ def test_units_come_from_what_is_observed(layout):
     np.testing.assert_allclose(layout.location, [3, 40, 0, 0, 5], rtol=1e-15)
     scales = [np.std([1, 2, 6]), np.std([10, 30, 80]), 1, 1, 1]
     np.testing.assert_allclose(layout.scale, scales, rtol=1e-15)
-    np.testing.assert_array_equal(layout.deviation, layout.scale)
+    np.testing.assert_allclose(layout.deviation, [*scales[:2], 1, np.std([0, 1, 1]), 1], rtol=1e-15)
     assert layout.informative.tolist() == [True, True, False, True, False]
     assert layout.spread[[2, 4]].tolist() == [1, 0]
 
@@ -106,14 +106,14 @@ def test_flags_are_left_and_one_never_seen_may_be_either():
     matrix = np.array([[1.0, NAN, 1.0], [0.0, NAN, 1.0]])
     layout = fit(flags, matrix=matrix)
     assert layout.location.tolist() == [0, 0.5, 0]
-    assert layout.deviation.tolist() == [1, 1, 1]
+    assert layout.deviation.tolist() == [0.5, 1, 1]
     assert layout.informative.tolist() == [True, False, True]
     assert layout.spread.tolist() == [0, 0.5, 0]
     # read as numbers, they are numbers
     layout = fit(flags, matrix=matrix, scaling=["standard"] * 3)
     assert layout.location.tolist() == [0.5, 0, 1]
     assert layout.scale.tolist() == [0.5, 1, 1]
-    assert layout.deviation.tolist() == [1, 1, 1]
+    assert layout.deviation.tolist() == [0.5, 1, 1]
     assert layout.informative.tolist() == [True, False, False]
 
 
@@ -321,7 +321,9 @@ def test_categories_are_left_as_they_are(tabled):
     assert tabled.kinds == ("ordered", "continuous", "category", "binary", "category", "category")
     assert tabled.location.tolist() == [0, 3, 0, 0, 0, 0]
     assert tabled.scale.tolist() == [1, tabled.scale[1], 1, 1, 1, 1]
-    assert tabled.deviation.tolist() == tabled.scale.tolist()
+    # of one S and two M: 1/3 at or below S; of two Rome and one Oslo; of flags, two of three
+    third = np.sqrt(2 / 9)
+    np.testing.assert_allclose(tabled.deviation, [third, tabled.scale[1], third, third, 1, 1], rtol=1e-12)
     assert tabled.informative.tolist() == [True, True, True, True, False, True]  # one category is one
     assert tabled.spread.tolist() == [0, 0, 0, 0, 0.5, 0]
     assert tabled.without_order().tolist() == [False, False, True, False, True, True]
@@ -337,7 +339,7 @@ def test_categories_are_read_and_written_by_position(tabled):
     np.testing.assert_array_equal(tabled.log_volume(blocks), np.log(tabled.scale[1]) * observed[:, 1])
     many = np.array([[0.0], [2.0**24 - 1]])
     layout = Layout.fit(
-        many, many, {"x": np.array([0])}, [ColumnType("category", object, pd.Index(["a"]))], [None]
+        many, many, {"x": np.array([0])}, [ColumnType("category", object, pd.RangeIndex(2**24))], [None]
     )
     np.testing.assert_array_equal(layout.write(layout.read(many).joint), many)
 
@@ -521,3 +523,30 @@ def test_one_value_or_one_by_modality():
         ValueError, match=r"dropout names the unknown modality 'text'; X has \['audio', 'video', 3\]"
     ):
         by_modality({"audio": 1, "text": 2}, names, parameter="dropout", default=0.0)
+
+
+# --- scores of categories --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["category", "ordered"])
+@pytest.mark.parametrize("share", [[0.2, 0.5, 0.3], [0.0, 1.0, 0.0], [0.3, 0.7]])
+def test_frequencies_score_what_errors_are_measured_in(kind, share):
+    rng = np.random.RandomState(0)
+    codes = rng.choice(len(share), p=share, size=500).astype(float)[:, None]
+    types = [ColumnType(kind, object, pd.Index(list("abc")[: len(share)]))]
+    layout = Layout.fit(codes, codes, {"x": np.array([0])}, types, [None])
+    frequencies = np.bincount(codes[:, 0].astype(int), minlength=len(share)) / 500
+    scores = category_score(np.tile(frequencies, (500, 1)), codes[:, 0], kind)
+    assert layout.deviation[0] ** 2 == pytest.approx(scores.mean() or 1.0)
+
+
+def test_of_two_categories_both_scores_are_the_squared_error_of_the_probability():
+    p = np.array([[0.8, 0.2], [0.1, 0.9]])
+    for kind in ("category", "ordered"):
+        np.testing.assert_allclose(category_score(p, np.array([0.0, 0.0]), kind), [0.2**2, 0.9**2])
+
+
+def test_a_near_miss_is_better_only_where_there_is_an_order():
+    p = np.eye(3)
+    np.testing.assert_allclose(category_score(p, np.zeros(3), "ordered"), [0, 1, 2])
+    np.testing.assert_allclose(category_score(p, np.zeros(3), "category"), [0, 1, 1])
