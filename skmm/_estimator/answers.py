@@ -179,18 +179,15 @@ class AnswersMixin(TransformerMixin):
             return expected
         return expected, self.layout_.wrap_numbers(self.layout_.write_scale(std), X)
 
-    def _predictive_moments(self, blocks: Blocks) -> tuple[Tensor, Tensor]:
-        """Moments of all statistics, (n_samples, n_statistics)."""
-        with self._ready() as (network, device):
-            mean, std = predictive_moments(network, blocks, device, n_draws=self.n_draws)
-        sizes = self.module_.n_statistics
-        return self._finite(mean, sizes), self._finite(std, sizes)
+    def _moments(self, network: Any, blocks: Blocks, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Moments of all statistics given what is observed, both (n_samples, n_statistics)."""
+        mean, std = predictive_moments(network, blocks, device, n_draws=self.n_draws)
+        return self._finite(mean, network.n_statistics), self._finite(std, network.n_statistics)
 
     def _predictive_values(self, blocks: Blocks) -> tuple[Tensor, Tensor]:
-        """Value and standard deviation of every entry, (n_samples, n_features)."""
-        mean, std = self._predictive_moments(blocks)
+        """Value and standard deviation of every entry, both (n_samples, n_features)."""
         with self._ready() as (network, device):
-            return summary(network, mean, std, device)
+            return summary(network, *self._moments(network, blocks, device), device)
 
     def predict_category_proba(self, X: Any) -> pd.DataFrame:
         """Probability of every category of every column of categories or flags, given what is observed.
@@ -213,7 +210,8 @@ class AnswersMixin(TransformerMixin):
             If no column holds categories or flags.
         """
         _, blocks = self._read(X)
-        mean, _ = self._predictive_moments(blocks)
+        with self._ready() as (network, device):
+            mean, _ = self._moments(network, blocks, device)
         found: dict[int, Tensor] = {}
         for likelihood, columns, part in zip(
             self.module_.likelihoods,
