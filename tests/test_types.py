@@ -99,7 +99,7 @@ def assert_same_types(actual, expected):
 class TestEveryMethod:
     def test_every_column_has_gaps(self, table):
         assert table.isna().any().all()
-        assert len(set(map(str, table.dtypes))) >= 10
+        assert len(set(map(str, table.dtypes))) >= 9
 
     def test_fit_does_not_change_the_table(self, table):
         before = table.copy(deep=True)
