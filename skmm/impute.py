@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from skmm._blocks.containers import absent, frame_of
+from skmm._estimator.atomic import unchanged_on_failure
 from skmm.vae import MultimodalVAE
 
 INDICATOR = "missingindicator"  # scikit-learn's word
@@ -111,14 +112,8 @@ class MultimodalImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If X is not as the estimator, or ``add_indicator``, needs it. As after every error, the imputer
             stays as it was before.
         """
-        before = self.__dict__.copy()
-        try:
+        with unchanged_on_failure(self):
             self._fit(X)
-        except BaseException:
-            # never half fitted: scikit-learn's own checks set attributes before they are through
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
         return self
 
     def _fit(self, X: Any) -> None:

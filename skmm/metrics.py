@@ -11,9 +11,10 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skmm._blocks.columns import ORDERED
 from skmm._blocks.containers import check_table, to_matrix
 from skmm._blocks.corruption import blank
-from skmm._blocks.layout import Layout, category_score
+from skmm._blocks.layout import Layout
 from skmm._torch import RandomStateLike, as_random_state
 
 
@@ -109,6 +110,22 @@ def _numbers(model: Any, table: Any) -> np.ndarray:
     return to_matrix(
         check_table(model, table, reset=False), model.layout_.types, handle_unknown=handle_unknown
     )
+
+
+def category_score(probabilities: np.ndarray, codes: np.ndarray, kind: str) -> np.ndarray:
+    """Score of predicted probabilities (n_samples, n_categories) against what came, (n_samples,); 0 is best.
+
+    The Brier score; of ordered categories the ranked probability score [1]_, for which a near miss is better
+    than a far one. Of two categories, both measure the squared error of the probability.
+
+    References
+    ----------
+    .. [1] Gneiting and Raftery (2007), "Strictly Proper Scoring Rules, Prediction, and Estimation", sec. 4.2.
+    """
+    came = codes[:, None] == np.arange(probabilities.shape[1])
+    if kind == ORDERED:
+        return np.square(probabilities.cumsum(axis=1) - came.cumsum(axis=1)).sum(axis=1)
+    return np.square(probabilities - came).sum(axis=1) / 2
 
 
 def _squared_error(model: Any, table: Any, truth: np.ndarray) -> np.ndarray:

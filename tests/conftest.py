@@ -35,6 +35,15 @@ def global_state_is_left_alone(one_torch_thread: None) -> Iterator[None]:
         pytest.fail(f"the test changed global state: {', '.join(changed)}", pytrace=False)
 
 
+@pytest.fixture
+def numpy_generator_put_back() -> Iterator[None]:
+    """Some of scikit-learn's checks draw from numpy's global generator."""
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    yield
+    np.random.set_state(state)  # noqa: NPY002
+
+
 def _global_state() -> dict[str, object]:
     _, key, *position = np.random.get_state()  # noqa: NPY002
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []

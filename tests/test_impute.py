@@ -112,15 +112,6 @@ CONFIGURATIONS = [
 ]
 
 
-@pytest.fixture
-def numpy_generator_put_back():
-    """Some of scikit-learn's checks draw from numpy's global generator."""
-    state = np.random.get_state()  # noqa: NPY002
-    np.random.seed(0)  # noqa: NPY002
-    yield
-    np.random.set_state(state)  # noqa: NPY002
-
-
 @parametrize_with_checks(CONFIGURATIONS)
 def test_checks_of_scikit_learn(estimator, check, numpy_generator_put_back):
     check(estimator)

@@ -15,10 +15,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skmm import MultimodalVAE, hide
+from skmm._blocks.columns import ColumnType
 from skmm._blocks.containers import check_table, column_types, to_matrix
 from skmm._blocks.layout import Layout
 from skmm._blocks.modalities import resolve_modalities
-from skmm.metrics import completion_error
+from skmm.metrics import category_score, completion_error
 from skmm.scorers import CompletionScorer, completion_scorer
 
 NAN = np.nan
@@ -549,3 +550,30 @@ def test_search_over_tables_with_categories():
         error_score="raise",
     ).fit(make_shops())
     assert search.best_index_ == 1
+
+
+# scores of categories
+
+
+@pytest.mark.parametrize("kind", ["category", "ordered"])
+@pytest.mark.parametrize("share", [[0.2, 0.5, 0.3], [0.0, 1.0, 0.0], [0.3, 0.7]])
+def test_frequencies_score_what_errors_are_measured_in(kind, share):
+    rng = np.random.RandomState(0)
+    codes = rng.choice(len(share), p=share, size=500).astype(float)[:, None]
+    types = [ColumnType(kind, object, pd.Index(list("abc")[: len(share)]))]
+    layout = Layout.fit(codes, codes, {"x": np.array([0])}, types, [None])
+    frequencies = np.bincount(codes[:, 0].astype(int), minlength=len(share)) / 500
+    scores = category_score(np.tile(frequencies, (500, 1)), codes[:, 0], kind)
+    assert layout.deviation[0] ** 2 == pytest.approx(scores.mean() or 1.0)
+
+
+def test_of_two_categories_both_scores_are_the_squared_error_of_the_probability():
+    p = np.array([[0.8, 0.2], [0.1, 0.9]])
+    for kind in ("category", "ordered"):
+        np.testing.assert_allclose(category_score(p, np.array([0.0, 0.0]), kind), [0.2**2, 0.9**2])
+
+
+def test_a_near_miss_is_better_only_where_there_is_an_order():
+    p = np.eye(3)
+    np.testing.assert_allclose(category_score(p, np.zeros(3), "ordered"), [0, 1, 2])
+    np.testing.assert_allclose(category_score(p, np.zeros(3), "category"), [0, 1, 1])

@@ -39,8 +39,8 @@ class Layout:
         A value in the user's units is ``location + scale * value inside``.
     deviation : float64 array of shape (n_features,)
         What errors are measured in: the standard deviation of each column in ``fit``; of categories, the
-        root of the expected score of their frequencies (see :func:`category_score`). 1 where it is 0 or not
-        known.
+        root of what their frequencies get in :func:`skmm.metrics.category_score`, on average. 1 where it is
+        0 or not known.
     informative : bool array of shape (n_features,)
         False for columns that were never observed in ``fit``, and for scaled ones that were constant. They
         are read as missing and written as ``location``: a density of a constant has no finite value, and
@@ -289,22 +289,6 @@ def _numpy(values: Tensor | np.ndarray) -> np.ndarray:
     return values.astype(np.float64)
 
 
-def category_score(probabilities: np.ndarray, codes: np.ndarray, kind: str) -> np.ndarray:
-    """Score of predicted probabilities (n_samples, n_categories) against what came, (n_samples,); 0 is best.
-
-    The Brier score; of ordered categories the ranked probability score [1]_, for which a near miss is better
-    than a far one. Of two categories, both measure the squared error of the probability.
-
-    References
-    ----------
-    .. [1] Gneiting and Raftery (2007), "Strictly Proper Scoring Rules, Prediction, and Estimation", sec. 4.2.
-    """
-    came = codes[:, None] == np.arange(probabilities.shape[1])
-    if kind == ORDERED:
-        return np.square(probabilities.cumsum(axis=1) - came.cumsum(axis=1)).sum(axis=1)
-    return np.square(probabilities - came).sum(axis=1) / 2
-
-
 def _deviation(matrix: np.ndarray, scale: np.ndarray, types: Sequence[ColumnType]) -> np.ndarray:
     """What errors of each column are measured in."""
     deviation = scale.copy()
@@ -314,7 +298,7 @@ def _deviation(matrix: np.ndarray, scale: np.ndarray, types: Sequence[ColumnType
             share = np.bincount(codes, minlength=column.n_categories) / max(len(codes), 1)
             if column.kind == ORDERED:
                 share = share.cumsum()
-            expected = (share * (1 - share)).sum()  # score of the frequencies themselves
+            expected = (share * (1 - share)).sum()  # the score, in closed form
             deviation[j] = np.sqrt(expected if column.kind == ORDERED else expected / 2) or 1.0
     return deviation
 

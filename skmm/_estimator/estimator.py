@@ -16,22 +16,13 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from torch import nn
 
 from skmm._blocks.blocks import Blocks
-from skmm._blocks.containers import (
-    check_table,
-    column_labels,
-    column_types,
-    to_matrix,
-)
+from skmm._blocks.containers import check_table, column_labels, column_types, to_matrix
 from skmm._blocks.corruption import Dropout
 from skmm._blocks.layout import Layout, by_modality
 from skmm._blocks.modalities import resolve_modalities
 from skmm._estimator.answers import AnswersMixin, check_support
-from skmm._torch import (
-    draw_seed,
-    float32_by_default,
-    isolated_rng,
-    resolve_device,
-)
+from skmm._estimator.atomic import unchanged_on_failure
+from skmm._torch import draw_seed, float32_by_default, isolated_rng, resolve_device
 from skmm.inference.likelihoods import importance_sampled_bound
 from skmm.networks.dense import ACTIVATIONS
 from skmm.probability.fusion import FUSIONS
@@ -131,14 +122,8 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
             If training is interrupted (Ctrl-C) after its first epoch: the estimator is fitted, with the best
             weights so far.
         """
-        before = self.__dict__.copy()
-        try:
+        with unchanged_on_failure(self):
             self._fit(X)
-        except BaseException:
-            # never half fitted: scikit-learn's own checks set attributes before training has begun
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
         return self
 
     def _fit(self, X: Any) -> None:

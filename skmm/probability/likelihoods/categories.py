@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from skmm.probability.likelihoods.contract import NUMBERS, Likelihood
+from skmm.probability.likelihoods.contract import NUMBERS, Independent, Likelihood
 from skmm.probability.likelihoods.numerics import marginal_moments
 
 LEAST_GAP = 1e-6  # between cutpoints of an ordinal likelihood
 
 
 @dataclass(frozen=True)
-class IndependentBernoulli:
+class IndependentBernoulli(Independent):
     """Features of value 0 or 1, independent of each other."""
 
     logits: Tensor
@@ -38,12 +38,9 @@ class IndependentBernoulli:
     def quantile(self, q: Tensor) -> Tensor:
         return (q > (-self.logits).sigmoid()).to(self.logits.dtype)
 
-    def given(self, values: Tensor, observed: Tensor) -> IndependentBernoulli:
-        return self
-
 
 @dataclass(frozen=True)
-class IndependentCategories:
+class IndependentCategories(Independent):
     """Columns of categories, independent of each other.
 
     Parameters
@@ -81,9 +78,6 @@ class IndependentCategories:
     def quantile(self, q: Tensor) -> Tensor:
         below = (q[..., None] > self.log_pmf.exp().cumsum(-1)).sum(-1)
         return torch.minimum(below, self.last).to(self.log_pmf.dtype)
-
-    def given(self, values: Tensor, observed: Tensor) -> IndependentCategories:
-        return self
 
 
 class Bernoulli(Likelihood):

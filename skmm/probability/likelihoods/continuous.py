@@ -9,7 +9,7 @@ import torch
 from scipy import special
 from torch import Tensor, nn
 
-from skmm.probability.likelihoods.contract import Likelihood
+from skmm.probability.likelihoods.contract import Independent, LearnedScale, Likelihood
 from skmm.probability.likelihoods.low_rank import LowRankNormal
 from skmm.probability.likelihoods.numerics import (
     NOISE_FLOOR,
@@ -26,7 +26,7 @@ MOST_LOG_RATIO = 5.0  # of a scale that depends on the latent variable to the on
 
 
 @dataclass(frozen=True)
-class IndependentNormal:
+class IndependentNormal(Independent):
     """Normal features, independent of each other."""
 
     loc: Tensor
@@ -52,12 +52,9 @@ class IndependentNormal:
     def quantile(self, q: Tensor) -> Tensor:
         return self.loc + self.scale * torch.special.ndtri(q)
 
-    def given(self, values: Tensor, observed: Tensor) -> IndependentNormal:
-        return self
-
 
 @dataclass(frozen=True)
-class IndependentStudentT:
+class IndependentStudentT(Independent):
     """Features with Student's t distributions, independent of each other."""
 
     df: Tensor
@@ -85,12 +82,9 @@ class IndependentStudentT:
     def quantile(self, q: Tensor) -> Tensor:
         return self.loc + self.scale * through_scipy(special.stdtrit, self.loc, self.df, q)
 
-    def given(self, values: Tensor, observed: Tensor) -> IndependentStudentT:
-        return self
-
 
 @dataclass(frozen=True)
-class IndependentLaplace:
+class IndependentLaplace(Independent):
     """Features with Laplace distributions, independent of each other."""
 
     loc: Tensor
@@ -116,11 +110,8 @@ class IndependentLaplace:
         tail = torch.minimum(q, 1 - q)
         return self.loc - self.scale * torch.sign(q - 0.5) * (2 * tail).log()
 
-    def given(self, values: Tensor, observed: Tensor) -> IndependentLaplace:
-        return self
 
-
-class Normal(Likelihood):
+class Normal(LearnedScale):
     """Normal noise with one learned scale per feature.
 
     Parameters
@@ -129,15 +120,6 @@ class Normal(Likelihood):
     """
 
     name = "normal"
-
-    def __init__(self, n_features: int) -> None:
-        super().__init__(n_features)
-        self.log_scale = nn.Parameter(torch.zeros(n_features))
-
-    @property
-    def scale(self) -> Tensor:
-        """Standard deviation of the noise, in standardised units, (n_features,)."""
-        return NOISE_FLOOR + self.log_scale.exp()
 
     def forward(self, raw: Tensor) -> IndependentNormal:
         return IndependentNormal(raw, self.scale)
@@ -163,7 +145,7 @@ class HeteroscedasticNormal(Likelihood):
         return IndependentNormal(loc, NOISE_FLOOR + bounded.exp())
 
 
-class StudentT(Likelihood):
+class StudentT(LearnedScale):
     """Student's t noise: outliers have a bounded pull. One learned scale and tail per feature.
 
     Parameters
@@ -177,13 +159,7 @@ class StudentT(Likelihood):
     def __init__(self, n_features: int) -> None:
         super().__init__(n_features)
         self.register_buffer("offset", torch.zeros(n_features))
-        self.log_scale = nn.Parameter(torch.zeros(n_features))
         self.log_df = nn.Parameter(torch.zeros(n_features))
-
-    @property
-    def scale(self) -> Tensor:
-        """Scale of the noise, in standardised units, (n_features,)."""
-        return NOISE_FLOOR + self.log_scale.exp()
 
     @property
     def df(self) -> Tensor:
@@ -205,7 +181,7 @@ class StudentT(Likelihood):
         return IndependentStudentT(self.df, raw + self.offset, self.scale)
 
 
-class Laplace(Likelihood):
+class Laplace(LearnedScale):
     """Laplace noise with one learned scale per feature: the decoder learns medians.
 
     Parameters
@@ -219,12 +195,6 @@ class Laplace(Likelihood):
     def __init__(self, n_features: int) -> None:
         super().__init__(n_features)
         self.register_buffer("offset", torch.zeros(n_features))
-        self.log_scale = nn.Parameter(torch.zeros(n_features))
-
-    @property
-    def scale(self) -> Tensor:
-        """Mean distance from the median, in standardised units, (n_features,)."""
-        return NOISE_FLOOR + self.log_scale.exp()
 
     def start(self, values: Tensor, observed: Tensor) -> None:
         median = marginal_quantile(values, observed, 0.5)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, Self
 
 import torch
 from torch import Tensor, nn
+
+from skmm.probability.likelihoods.numerics import NOISE_FLOOR
 
 NUMBERS = frozenset({"continuous", "binary"})  # flags are numbers too
 
@@ -39,6 +41,14 @@ class Distribution(Protocol):
     def given(self, values: Tensor, observed: Tensor) -> Distribution:
         """Condition on the features observed in the same modality."""
         ...
+
+
+class Independent:
+    """Base of distributions whose features are independent of each other."""
+
+    def given(self, values: Tensor, observed: Tensor) -> Self:
+        """No feature says anything of another one."""
+        return self
 
 
 class Likelihood(nn.Module):
@@ -118,6 +128,24 @@ class Likelihood(nn.Module):
                 why,
                 remedy,
             )
+
+
+class LearnedScale(Likelihood):
+    """Base of likelihoods of standardised numbers whose noise has one learned scale per feature.
+
+    Parameters
+    ----------
+    n_features : int
+    """
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__(n_features)
+        self.log_scale = nn.Parameter(torch.zeros(n_features))
+
+    @property
+    def scale(self) -> Tensor:
+        """Scale of the noise, in standardised units, (n_features,)."""
+        return NOISE_FLOOR + self.log_scale.exp()
 
 
 def _raise(name: str, modality: Hashable, label: Hashable, value: float, why: str, remedy: str) -> NoReturn:

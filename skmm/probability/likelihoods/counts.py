@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from skmm.probability.likelihoods.contract import Likelihood
+from skmm.probability.likelihoods.contract import Independent, Likelihood
 from skmm.probability.likelihoods.count_distributions import NegativeBinomialCounts, PoissonCounts
 from skmm.probability.likelihoods.numerics import between, into, marginal_moments
 
@@ -20,7 +20,7 @@ LEAST_GATE, MOST_GATE = 0.01, 0.99  # share of surplus zeros at which training s
 
 
 @dataclass(frozen=True)
-class IndependentCounts:
+class IndependentCounts(Independent):
     """Counts, independent of each other, with surplus zeros if there is a gate.
 
     Parameters
@@ -69,9 +69,6 @@ class IndependentCounts:
             q = (1 - (1 - q) / (-self.gate).sigmoid()).clamp_min(0.0)
         return self.base.quantile(q).to(self.dtype)
 
-    def given(self, values: Tensor, observed: Tensor) -> IndependentCounts:
-        return self
-
 
 class Poisson(Likelihood):
     """Poisson counts; the decoder gives the logarithm of the mean. The encoder sees logarithms.
@@ -114,7 +111,11 @@ class Poisson(Likelihood):
         self.reject(values, observed & (values > MOST), modality, labels, f"counts up to {MOST:.0e}", remedy)
 
     def forward(self, raw: Tensor) -> IndependentCounts:
-        return IndependentCounts(PoissonCounts(self._log_mean(raw)), None, raw.dtype)
+        return IndependentCounts(self._counts(self._log_mean(raw)), None, raw.dtype)
+
+    def _counts(self, log_mean: Tensor) -> PoissonCounts | NegativeBinomialCounts:
+        """Distribution of the counts without surplus zeros."""
+        return PoissonCounts(log_mean)
 
     def _log_mean(self, raw: Tensor) -> Tensor:
         return (raw.double() + self.offset).clamp(LEAST_LOG_MEAN, MOST_LOG_MEAN)
@@ -142,15 +143,43 @@ class NegativeBinomial(Poisson):
     def start(self, values: Tensor, observed: Tensor) -> None:
         """Match mean and variance."""
         super().start(values, observed)
+        self._start_total_count(values, observed)
+
+    def _start_total_count(self, values: Tensor, observed: Tensor) -> None:
         self.log_total_count.copy_(into(_total_count(values, observed), LEAST_TOTAL, MOST_TOTAL))
 
+    def _counts(self, log_mean: Tensor) -> NegativeBinomialCounts:
+        return NegativeBinomialCounts(log_mean, self.total_count)
+
+
+class ZeroInflated(Poisson):
+    """Counts, some of them replaced by zeros; the decoder also gives the log-odds of that.
+
+    Parameters
+    ----------
+    n_features : int
+    """
+
+    gate_offset: Tensor
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__(n_features)
+        self.n_raw = 2 * n_features
+        self.register_buffer("gate_offset", torch.full((n_features,), math.log(LEAST_GATE)))
+
+    def start(self, values: Tensor, observed: Tensor) -> None:
+        """Match the mean and the share of zeros, beside what the counts match without surplus zeros."""
+        super().start(values, observed)
+        gate = _surplus_zeros(values, observed, self._counts)
+        self.gate_offset.copy_(gate.logit())
+        self.offset.sub_((1 - gate).log())
+
     def forward(self, raw: Tensor) -> IndependentCounts:
-        return IndependentCounts(
-            NegativeBinomialCounts(self._log_mean(raw), self.total_count), None, raw.dtype
-        )
+        log_mean, gate = raw.double().chunk(2, dim=-1)
+        return IndependentCounts(self._counts(self._log_mean(log_mean)), gate + self.gate_offset, raw.dtype)
 
 
-class ZeroInflatedPoisson(Poisson):
+class ZeroInflatedPoisson(ZeroInflated):
     """Poisson counts, some of them replaced by zeros; the decoder also gives the log-odds of that.
 
     Parameters
@@ -159,26 +188,9 @@ class ZeroInflatedPoisson(Poisson):
     """
 
     name = "zero_inflated_poisson"
-    gate_offset: Tensor
-
-    def __init__(self, n_features: int) -> None:
-        super().__init__(n_features)
-        self.n_raw = 2 * n_features
-        self.register_buffer("gate_offset", torch.full((n_features,), math.log(LEAST_GATE)))
-
-    def start(self, values: Tensor, observed: Tensor) -> None:
-        """Match the mean and the share of zeros."""
-        super().start(values, observed)
-        gate = _surplus_zeros(values, observed, lambda mean: -mean)
-        self.gate_offset.copy_(gate.logit())
-        self.offset.sub_((1 - gate).log())
-
-    def forward(self, raw: Tensor) -> IndependentCounts:
-        log_mean, gate = raw.double().chunk(2, dim=-1)
-        return IndependentCounts(PoissonCounts(self._log_mean(log_mean)), gate + self.gate_offset, raw.dtype)
 
 
-class ZeroInflatedNegativeBinomial(NegativeBinomial):
+class ZeroInflatedNegativeBinomial(ZeroInflated, NegativeBinomial):
     """Negative binomial counts, some of them replaced by zeros; the decoder also gives the log-odds of that.
 
     Parameters
@@ -187,28 +199,10 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
     """
 
     name = "zero_inflated_negative_binomial"
-    gate_offset: Tensor
 
-    def __init__(self, n_features: int) -> None:
-        super().__init__(n_features)
-        self.n_raw = 2 * n_features
-        self.register_buffer("gate_offset", torch.full((n_features,), math.log(LEAST_GATE)))
-
-    def start(self, values: Tensor, observed: Tensor) -> None:
-        """Match the mean, the share of zeros and, about, the variance of the other counts."""
-        super().start(values, observed)
-        self.log_total_count.copy_(
-            into(_total_count(values, observed & (values > 0)), LEAST_TOTAL, MOST_TOTAL)
-        )
-        r = self.total_count
-        gate = _surplus_zeros(values, observed, lambda mean: r * (r / (r + mean)).log())
-        self.gate_offset.copy_(gate.logit())
-        self.offset.sub_((1 - gate).log())
-
-    def forward(self, raw: Tensor) -> IndependentCounts:
-        log_mean, gate = raw.double().chunk(2, dim=-1)
-        base = NegativeBinomialCounts(self._log_mean(log_mean), self.total_count)
-        return IndependentCounts(base, gate + self.gate_offset, raw.dtype)
+    def _start_total_count(self, values: Tensor, observed: Tensor) -> None:
+        """From the counts that are no zeros, surplus or not."""
+        super()._start_total_count(values, observed & (values > 0))
 
 
 def _mean(values: Tensor, observed: Tensor) -> Tensor:
@@ -225,22 +219,23 @@ def _total_count(values: Tensor, observed: Tensor) -> Tensor:
 
 
 def _surplus_zeros(
-    values: Tensor, observed: Tensor, log_zero_probability: Callable[[Tensor], Tensor]
+    values: Tensor, observed: Tensor, counts: Callable[[Tensor], PoissonCounts | NegativeBinomialCounts]
 ) -> Tensor:
     """Share of surplus zeros, per column, that explains the zeros at the mean that was observed.
 
     Parameters
     ----------
     values, observed : Tensor of shape (n, n_features)
-    log_zero_probability : callable
-        Maps the mean of the counts without surplus zeros to the logarithm of their probability of 0.
+    counts : callable
+        Maps the logarithm of the mean of the counts without surplus zeros to their distribution.
     """
     mean = _mean(values, observed)
     zeros = (observed & (values == 0)).sum(0) / observed.sum(0).clamp_min(1)
     low, high = torch.full_like(mean, LEAST_GATE), torch.full_like(mean, MOST_GATE)
     for _ in range(50):  # the more surplus zeros, the more zeros, at the same mean: bisection
         gate = (low + high) / 2
-        expected = gate + (1 - gate) * log_zero_probability(mean / (1 - gate)).exp()
+        zero_probability = counts((mean / (1 - gate)).log()).log_pmf(torch.zeros_like(mean)).exp()
+        expected = gate + (1 - gate) * zero_probability
         low, high = torch.where(expected < zeros, gate, low), torch.where(expected < zeros, high, gate)
     return (low + high) / 2
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from skmm.probability.likelihoods.contract import Likelihood
-from skmm.probability.likelihoods.numerics import NOISE_FLOOR
+from skmm.probability.likelihoods.contract import LearnedScale
 
 LOG_2PI = math.log(2 * math.pi)
 MAX_RANK = 8
@@ -101,7 +100,7 @@ def _solve(cholesky: Tensor, loadings: Tensor, deviation: Tensor) -> Tensor:
     return torch.cholesky_solve(columns, cholesky).movedim(-1, 0).reshape(projected.shape).to(deviation.dtype)
 
 
-class LowRankNormal(Likelihood):
+class LowRankNormal(LearnedScale):
     """Normal noise that is correlated within the modality: what its features share and the others lack.
 
     Parameters
@@ -116,15 +115,9 @@ class LowRankNormal(Likelihood):
     def __init__(self, n_features: int, rank: int | None = None) -> None:
         super().__init__(n_features)
         rank = min(MAX_RANK, max(1, n_features // 2)) if rank is None else rank
-        self.log_scale = nn.Parameter(torch.zeros(n_features))
         # small, because at first the latent variable should explain what it can; not zero, where the
         # gradient would vanish
         self.factor = nn.Parameter(0.1 * torch.randn(n_features, rank))
-
-    @property
-    def scale(self) -> Tensor:
-        """Standard deviation of the uncorrelated noise, in standardised units, (n_features,)."""
-        return NOISE_FLOOR + self.log_scale.exp()
 
     def forward(self, raw: Tensor) -> CorrelatedNormal:
         return CorrelatedNormal(raw, self.scale, self.factor)

@@ -10,7 +10,7 @@ import torch
 from scipy import special
 from torch import Tensor, nn
 
-from skmm.probability.likelihoods.contract import Likelihood
+from skmm.probability.likelihoods.contract import Independent, Likelihood
 from skmm.probability.likelihoods.numerics import (
     NOISE_FLOOR,
     between,
@@ -32,7 +32,7 @@ def _exp(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class IndependentLogNormal:
+class IndependentLogNormal(Independent):
     """Features with normal logarithms of mean ``loc`` and deviation ``scale``, independent of each other."""
 
     loc: Tensor
@@ -60,12 +60,9 @@ class IndependentLogNormal:
     def quantile(self, q: Tensor) -> Tensor:
         return _exp(self.loc + self.scale * torch.special.ndtri(q))
 
-    def given(self, values: Tensor, observed: Tensor) -> IndependentLogNormal:
-        return self
-
 
 @dataclass(frozen=True)
-class IndependentGamma:
+class IndependentGamma(Independent):
     """Features with gamma distributions, independent of each other, by concentration and mean."""
 
     concentration: Tensor
@@ -95,9 +92,6 @@ class IndependentGamma:
     def quantile(self, q: Tensor) -> Tensor:
         unit = through_scipy(special.gammaincinv, self.log_mean, self.concentration, q)
         return (self.mean * unit / self.concentration).clamp_min(TINY)
-
-    def given(self, values: Tensor, observed: Tensor) -> IndependentGamma:
-        return self
 
 
 class Positive(Likelihood):
