@@ -18,7 +18,6 @@ from skmm._torch import RandomStateLike
 from skmm.networks.dense import Dense, build_network
 from skmm.networks.vae import VAENetwork
 from skmm.probability.fusion import Sizes, build_fusion
-from skmm.probability.likelihoods.choice import choose_likelihoods
 from skmm.probability.likelihoods.registry import build_likelihood
 from skmm.probability.posteriors import POSTERIORS
 from skmm.probability.priors import PRIORS
@@ -246,13 +245,10 @@ class MultimodalVAE(MultimodalEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _build(self, layout: Layout) -> nn.Module:
+    def _build(self, layout: Layout, makers: Sequence[Any]) -> nn.Module:
         names, sizes = layout.names, layout.sizes
         family = _object(self.posterior, POSTERIORS)
         prior = _object(self.prior, PRIORS, self.n_components)
-        makers = choose_likelihoods(
-            self.likelihood, dict(zip(names, layout.columns, strict=True)), layout.labels, layout.types
-        )
         likelihoods: list[Any] = [
             build_likelihood(
                 [makers[column] for column in columns],

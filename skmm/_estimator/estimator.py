@@ -49,8 +49,8 @@ N_TRIAL_ROWS = 8
 class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEstimator):
     """What every estimator of multimodal data shares; subclasses build the network.
 
-    A subclass documents its parameters in its own ``__init__`` and defines ``_build(layout)``, which returns
-    an untrained network.
+    A subclass documents its parameters in its own ``__init__`` and defines ``_build(layout, makers)``,
+    which returns an untrained network; ``makers`` make the likelihood of each column.
     """
 
     _parameter_constraints: dict[str, Any] = {
@@ -89,7 +89,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
     module_: Any
     layout_: Layout
 
-    def _build(self, layout: Layout) -> nn.Module:
+    def _build(self, layout: Layout, makers: Sequence[Any]) -> nn.Module:
         raise NotImplementedError
 
     # --- fitting ---------------------------------------------------------------------------------------
@@ -132,9 +132,10 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
         continued = bool(self.warm_start and hasattr(self, "module_"))
         if continued:
             matrix, layout = self._read_matrix(X), self.layout_
-            self._check_continuation(X)
+            groups = self._check_continuation(X)
+            makers = choose_likelihoods(self.likelihood, groups, layout.labels, layout.types)
         else:
-            matrix, layout = self._learn_layout(X)
+            matrix, layout, makers = self._learn_layout(X)
         if np.isnan(matrix).all():
             raise ValueError("Every entry of X is missing: there is nothing to learn from.")
         blocks = layout.read(matrix)
@@ -150,7 +151,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
         )
         objective = _make(self.objective, OBJECTIVES)
         with isolated_rng(draw_seed(self.random_state), device), float32_by_default():
-            network: Any = self._build(layout).to(device=device, dtype=torch.float32)
+            network: Any = self._build(layout, makers).to(device=device, dtype=torch.float32)
             network.importance_weighted = bool(getattr(objective, "importance_weighted", False))
             check_support(network, layout, matrix)
             train, validation = self._split(_rows_with_data(blocks))
@@ -185,15 +186,16 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
         self.loss_curve_ = history.loss
         self.validation_scores_ = history.validation or None
 
-    def _learn_layout(self, X: Any) -> tuple[np.ndarray, Layout]:
-        """Read a table for the first time."""
+    def _learn_layout(self, X: Any) -> tuple[np.ndarray, Layout, list[Any]]:
+        """Read a table for the first time; also find what makes the likelihood of each column."""
         table = check_table(self, X, reset=True)
         types = column_types(X, table)
         groups, labels = resolve_modalities(X, self.modalities), column_labels(X)
         makers = choose_likelihoods(self.likelihood, groups, labels, types)
         types = count_categories(makers, types, labels, table)
         matrix = to_matrix(table, types)
-        return matrix, Layout.fit(X, matrix, groups, types, [scaling_of(maker) for maker in makers])
+        layout = Layout.fit(X, matrix, groups, types, [scaling_of(maker) for maker in makers])
+        return matrix, layout, makers
 
     def _rates(self, parameter: str, names: Sequence[Hashable]) -> tuple[float, ...]:
         """Probabilities, one per modality."""
@@ -259,8 +261,14 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
 
         return validate
 
-    def _check_continuation(self, X: Any) -> None:
-        """Raise ValueError if a parameter that the layout follows from was changed since the last fit."""
+    def _check_continuation(self, X: Any) -> dict[Hashable, np.ndarray]:
+        """Raise ValueError if a parameter that the layout follows from was changed since the last fit.
+
+        Returns
+        -------
+        dict
+            The modalities of X, which are those of the last fit.
+        """
         layout = self.layout_
         groups = resolve_modalities(X, self.modalities)
         same = tuple(groups) == layout.names and all(
@@ -275,6 +283,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
                     f"warm_start=True continues with the network of the last fit, but {parameter} was "
                     "changed since; set warm_start=False."
                 )
+        return groups
 
     def _take_weights(self, network: Any) -> None:
         try:
