@@ -1,12 +1,14 @@
 """Deep generative models of multimodal data with missing modalities, for people who think in scikit-learn."""
 
+from skmm._blocks.conversions import resample_steps, to_long, to_ragged, to_windows
 from skmm._blocks.corruption import hide, keep
 from skmm._blocks.stacking import stack_modalities
 from skmm.impute import MultimodalImputer
 from skmm.scorers import CompletionScorer, completion_scorer
-from skmm.training.objectives import ELBO, IWAE
+from skmm.training.objectives import ELBO, IWAE, UnimodalELBO
 from skmm.training.schedules import ConstantSchedule, CyclicalSchedule, LinearSchedule, SigmoidSchedule
 from skmm.vae import MultimodalVAE
+from skmm.vrnn import MultimodalVRNN
 
 __version__ = "0.1.0"
 
@@ -19,9 +21,15 @@ __all__ = [
     "LinearSchedule",
     "MultimodalImputer",
     "MultimodalVAE",
+    "MultimodalVRNN",
     "SigmoidSchedule",
+    "UnimodalELBO",
     "completion_scorer",
     "hide",
     "keep",
+    "resample_steps",
     "stack_modalities",
+    "to_long",
+    "to_ragged",
+    "to_windows",
 ]

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-import math
-import numbers
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import partial
+from collections.abc import Hashable, Sequence
 from typing import Any
 
-import numpy as np
 from torch import nn
 
-from skmm._blocks.layout import Layout, by_modality
+from skmm._blocks.layout import Layout
+from skmm._estimator.building import make_part
 from skmm._estimator.estimator import MultimodalEstimator
 from skmm._torch import RandomStateLike
-from skmm.networks.dense import Dense, build_network
 from skmm.networks.vae import VAENetwork
-from skmm.probability.fusion import Sizes, build_fusion
-from skmm.probability.likelihoods.registry import build_likelihood
 from skmm.probability.posteriors import POSTERIORS
 from skmm.probability.priors import PRIORS
 
@@ -246,87 +239,22 @@ class MultimodalVAE(MultimodalEstimator):
         self.verbose = verbose
 
     def _build(self, layout: Layout, makers: Sequence[Any]) -> nn.Module:
-        names, sizes = layout.names, layout.sizes
-        family = _object(self.posterior, POSTERIORS)
-        prior = _object(self.prior, PRIORS, self.n_components)
-        likelihoods: list[Any] = [
-            build_likelihood(
-                [makers[column] for column in columns],
-                [layout.types[column].n_categories for column in columns],
-            )
-            for columns in layout.columns
-        ]
-        encoder_specs = self._by_modality("encoders", names, None)
-        decoder_specs = self._by_modality("decoders", names, None)
-        rates = self._rates("dropout", names)
-        n_expert = family.n_raw(self.n_components)
-        encoders: list[nn.Module] = []
-        decoders: list[nn.Module] = []
-        for i, name in enumerate(names):
-            n_inputs = likelihoods[i].n_inputs
-            if encoder_specs[i] is None:  # values, and where they are missing
-                encoders.append(self._dense(n_inputs + sizes[i], n_expert, rates[i]))
-            else:
-                encoders.append(
-                    build_network(encoder_specs[i], n_inputs, n_expert, role="encoder", modality=name)
-                )
-            n_raw = likelihoods[i].n_raw
-            if decoder_specs[i] is None:
-                decoders.append(self._dense(self.n_components, n_raw, rates[i]))
-            else:
-                decoders.append(
-                    build_network(decoder_specs[i], self.n_components, n_raw, role="decoder", modality=name)
-                )
-        n_seen = tuple(
-            likelihood.n_inputs + size for likelihood, size in zip(likelihoods, sizes, strict=True)
-        )
-        dense = partial(self._dense, dropout=max(rates))
-        fusion = build_fusion(self.fusion, Sizes(n_seen, n_expert, dense))
-        if not getattr(fusion, "uses_experts", True):
-            if any(spec is not None for spec in encoder_specs):
-                raise ValueError(
-                    f"fusion={self.fusion!r} has one encoder for all modalities and none for each, so that "
-                    "`encoders` would not be used; choose another fusion, or encoders=None."
-                )
-            encoders = []
+        family = make_part(self.posterior, POSTERIORS)
+        prior = make_part(self.prior, PRIORS, self.n_components)
+        likelihoods = self._likelihoods(layout, makers)
+        n_raw = family.n_raw(self.n_components)
+        encoders, sees_mask = self._encoders(layout, likelihoods, n_raw)
+        decoders = self._decoders(layout, likelihoods, self.n_components)
+        fusion = self._fusion_rule(layout, likelihoods, n_raw)
         return VAENetwork(
-            names=names,
-            encoders=encoders,
+            names=layout.names,
+            encoders=encoders if getattr(fusion, "uses_experts", True) else [],
             decoders=decoders,
             likelihoods=likelihoods,
-            sees_mask=[spec is None for spec in encoder_specs],
+            sees_mask=sees_mask,
             fusion=fusion,
             family=family,
             prior=prior,
-            weights=self._weights(names, sizes),
+            weights=self._weights(layout.names, layout.sizes),
             n_components=self.n_components,
         )
-
-    def _dense(self, n_in: int, n_out: int, dropout: float) -> Dense:
-        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes)).tolist()
-        return Dense(n_in, n_out, [int(size) for size in sizes], self.activation, dropout)
-
-    def _by_modality(self, parameter: str, names: Sequence[Hashable], default: Any) -> tuple[Any, ...]:
-        return by_modality(getattr(self, parameter), names, parameter=parameter, default=default)
-
-    def _weights(self, names: Sequence[Hashable], sizes: Sequence[int]) -> list[float]:
-        if self.modality_weights == "auto":
-            # 1/d_m, scaled so that the features together keep their weight against the divergence
-            return [sum(sizes) / len(sizes) / size for size in sizes]
-        weights: list[Any] = [
-            1.0 if weight is None else weight for weight in self._by_modality("modality_weights", names, 1.0)
-        ]
-        for name, weight in zip(names, weights, strict=True):
-            if not isinstance(weight, numbers.Real) or not 0 <= float(weight) < math.inf:
-                raise ValueError(
-                    f"modality_weights of modality {name!r} must be a finite number of at least 0, got "
-                    f"{weight!r}."
-                )
-        return [float(weight) for weight in weights]
-
-
-def _object(value: Any, registry: Mapping[str, Callable[..., Any]], *arguments: Any) -> Any:
-    """Make what a name or a class stands for; copy an object."""
-    if isinstance(value, str):
-        return registry[value](*arguments)
-    return value(*arguments) if isinstance(value, type) else copy.deepcopy(value)

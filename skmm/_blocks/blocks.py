@@ -56,12 +56,161 @@ class Blocks:
         """Number of rows (sequences, where there is a time axis)."""
         return self.joint.shape[0]
 
+    @property
+    def lengths(self) -> Tensor:
+        """What each row costs: all alike, (n,)."""
+        return torch.ones(self.n_rows, dtype=torch.long)
+
+    @property
+    def row_present(self) -> Tensor:
+        """True where a row has anything of a modality, at any step, (n_modalities, n)."""
+        return self.present if self.present.ndim == 2 else self.present.flatten(2).any(2)
+
     def rows(self, index: Tensor | slice) -> Blocks:
         """Take some rows."""
         return Blocks(self.joint[index], self.joint_observed[index], self.present[:, index], self.sizes)
+
+    def batch(self, index: Tensor | slice) -> Blocks:
+        """Take some rows as networks compute on them."""
+        return self.rows(index)
+
+    def flat(self) -> Blocks:
+        """The rows of the table."""
+        return self
+
+    def with_data(self) -> Blocks:
+        """Leave out rows with nothing observed: they say nothing. Where all are such, keep them."""
+        filled = self.present.any(0)
+        return self.rows(filled) if filled.any() else self
+
+    def sums(self, values: Tensor) -> Tensor:
+        """Sum numbers of each row of the table over the rows that belong together: here, each by itself."""
+        return values
+
+    def steps(self, index: slice) -> Blocks:
+        """Take some steps of sequences."""
+        return Blocks(
+            self.joint[:, index], self.joint_observed[:, index], self.present[:, :, index], self.sizes
+        )
 
     def to(self, device: torch.device) -> Blocks:
         """Move to a device."""
         return Blocks(
             self.joint.to(device), self.joint_observed.to(device), self.present.to(device), self.sizes
         )
+
+
+@dataclass(frozen=True)
+class SequenceBlocks:
+    """Sequences of unequal lengths, cut into modalities: the steps of all, one below the other.
+
+    Only what is computed on is padded, as far as the longest sequence of the batch.
+
+    Parameters
+    ----------
+    table : Blocks
+        Rows are steps: those of the first sequence in the order of time, then those of the second.
+    starts, lengths : int64 Tensor of shape (n,)
+        Position of each sequence's first step in the table, and how many it has; on the CPU.
+    """
+
+    table: Blocks
+    starts: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def from_table(cls, table: Blocks, lengths: Tensor) -> SequenceBlocks:
+        """Cut a table into sequences that follow one another."""
+        return cls(table, lengths.cumsum(0) - lengths, lengths)
+
+    @property
+    def joint(self) -> Tensor:
+        """Values of all steps, those of other sequences of the same table among them."""
+        return self.table.joint
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of features of each modality."""
+        return self.table.sizes
+
+    @property
+    def n_rows(self) -> int:
+        """Number of sequences."""
+        return len(self.lengths)
+
+    def rows(self, index: Tensor | slice) -> SequenceBlocks:
+        """Take some sequences, without copying their steps."""
+        return SequenceBlocks(self.table, self.starts[index], self.lengths[index])
+
+    def batch(self, index: Tensor | slice) -> Blocks:
+        """Take some sequences as networks compute on them: padded, (n, n_steps, n_features)."""
+        position = self.positions(index).to(self.joint.device)
+        inside, position = position >= 0, position.clamp_min(0)
+        return Blocks(
+            self.joint[position],
+            self.table.joint_observed[position] & inside[..., None],
+            self.table.present[:, position] & inside,
+            self.sizes,
+        )
+
+    def positions(self, index: Tensor | slice = slice(None)) -> Tensor:
+        """Where the table holds each step of some sequences, -1 for padding, (n, n_steps)."""
+        if isinstance(index, Tensor):
+            index = index.cpu()
+        starts, lengths = self.starts[index, None], self.lengths[index, None]
+        step = torch.arange(int(lengths.max()) if len(lengths) else 0)
+        return torch.where(step < lengths, starts + step, -1)
+
+    def flat(self) -> Blocks:
+        """The steps of these sequences, and no others, one below the other."""
+        position = self.positions()
+        return self.table.rows(position[position >= 0].to(self.joint.device))
+
+    def trimmed(self) -> SequenceBlocks:
+        """The same without the steps behind the last one at which anything was observed."""
+        position = self.positions()
+        seen = self.table.present.any(0).cpu()[position.clamp_min(0)] & (position >= 0)
+        reach = torch.where(seen, torch.arange(1, seen.shape[1] + 1), 0).amax(1)
+        return SequenceBlocks(self.table, self.starts, reach)
+
+    def with_data(self) -> SequenceBlocks:
+        """Leave out what says nothing: steps behind the last one observed, sequences with nothing observed.
+
+        Where all sequences are such, keep them.
+        """
+        trimmed = self.trimmed()
+        filled = trimmed.lengths > 0
+        return trimmed.rows(filled) if filled.any() else self
+
+    def sums(self, values: Tensor) -> Tensor:
+        """Sum numbers of each step, those of :meth:`flat`, over the steps of each sequence, (n,)."""
+        owner = torch.arange(self.n_rows).repeat_interleave(self.lengths).to(values.device)
+        return values.new_zeros(self.n_rows, *values.shape[1:]).index_add(0, owner, values)
+
+    def extended(self, n_steps: int) -> SequenceBlocks:
+        """The same with steps behind the last of each sequence, at which nothing is observed."""
+        lengths = self.lengths + n_steps
+        empty = Blocks.from_joint(
+            self.joint.new_zeros(1, self.joint.shape[1]),
+            self.table.joint_observed.new_zeros(1, self.joint.shape[1]),
+            self.sizes,
+        )
+        table = Blocks(
+            torch.cat([empty.joint, self.joint]),
+            torch.cat([empty.joint_observed, self.table.joint_observed]),
+            torch.cat([empty.present, self.table.present], dim=1),
+            self.sizes,
+        )
+        old = self.positions() + 1  # the table's first row is empty now, and so are all steps that are new
+        position = torch.nn.functional.pad(old, (0, n_steps))
+        wanted = torch.arange(position.shape[1]) < lengths[:, None]
+        return SequenceBlocks.from_table(table.rows(position[wanted].to(self.joint.device)), lengths)
+
+    def last_steps(self, n_steps: int) -> Tensor:
+        """Where, among the steps of :meth:`flat`, the last few of each sequence stand."""
+        ends = self.lengths.cumsum(0)
+        return (ends[:, None] - n_steps + torch.arange(n_steps)).flatten()
+
+    def to(self, device: torch.device) -> SequenceBlocks:
+        """Move the steps to a device."""
+        return SequenceBlocks(self.table.to(device), self.starts, self.lengths)

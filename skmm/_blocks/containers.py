@@ -253,8 +253,13 @@ def frame_of(columns: Sequence[Any], index: pd.Index, labels: pd.Index) -> pd.Da
 
 
 def stack(tables: Sequence[Any], *, level: str, keys: Sequence[Any]) -> Any:
-    """Stack tables of one kind along a new first axis; frames get an outer index level instead."""
+    """Stack tables of one kind along a new first axis; frames get an outer index level instead.
+
+    Lists, such as sequences of unequal lengths, stand in a list.
+    """
     first = tables[0]
+    if isinstance(first, list):
+        return list(tables)
     if isinstance(first, pd.DataFrame):
         return pd.concat(tables, keys=keys, names=[level])
     if isinstance(first, Tensor):

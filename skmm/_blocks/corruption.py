@@ -14,6 +14,7 @@ from torch import Tensor
 from skmm._blocks.blocks import Blocks
 from skmm._blocks.containers import entries, frame_of, table_shape
 from skmm._blocks.modalities import excerpt, resolve_modalities
+from skmm._blocks.sequences import Steps
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class Dropout:
             return blocks
         dropped = Blocks.from_joint(blocks.joint, observed, blocks.sizes)
         # cells and modalities together may have emptied a row: give such a row everything back
-        emptied = ~dropped.present.any(0)  # (n,)
+        emptied = per_row(~dropped.row_present.any(0), observed)
         return Blocks.from_joint(
-            blocks.joint, torch.where(emptied[..., None], blocks.joint_observed, observed), blocks.sizes
+            blocks.joint, torch.where(emptied, blocks.joint_observed, observed), blocks.sizes
         )
 
     def _kept_cells(self, blocks: Blocks) -> Tensor:
@@ -59,16 +60,23 @@ class Dropout:
 
     def _kept_modalities(self, blocks: Blocks) -> Tensor:
         rate = torch.tensor(self.modality_rates, device=blocks.joint.device, dtype=torch.float32)
-        rate = rate.view(-1, *[1] * (blocks.present.ndim - 1))  # (M, 1)
+        rate = rate[:, None]  # (M, 1)
+        present = blocks.row_present  # (M, n)
         # how far each modality is from being dropped; uniform on [0, 1) among those that are
-        margin = torch.rand(blocks.present.shape, device=rate.device, dtype=torch.float32)
-        kept = margin >= rate  # (M, n)
-        relative = torch.where(blocks.present, margin / rate.clamp_min(1e-12), -1.0)
+        margin = torch.rand(present.shape, device=rate.device, dtype=torch.float32)
+        kept = margin >= rate
+        relative = torch.where(present, margin / rate.clamp_min(1e-12), -1.0)
         survivor = relative == relative.amax(0)
-        none_left = ~(kept & blocks.present).any(0)
+        none_left = ~(kept & present).any(0)
         kept = kept | (none_left & survivor)
         sizes = torch.tensor(blocks.sizes, device=rate.device)
-        return kept.repeat_interleave(sizes, dim=0, output_size=sum(blocks.sizes)).movedim(0, -1)
+        kept = kept.repeat_interleave(sizes, dim=0, output_size=sum(blocks.sizes)).T  # (n, D)
+        return kept if blocks.joint.ndim == 2 else kept[:, None]
+
+
+def per_row(flags: Tensor, like: Tensor) -> Tensor:
+    """Give flags of rows (n,) the axes of values (n, ..., n_features)."""
+    return flags.view(-1, *[1] * (like.ndim - 1))
 
 
 def blank(X: Any, hidden: np.ndarray) -> Any:
@@ -119,16 +127,18 @@ Modalities = str | Mapping[str, Any] | Callable[..., Any] | None
 
 
 def _blank_modalities(X: Any, names: Any, modalities: Modalities, *, keep_named: bool) -> Any:
-    groups = resolve_modalities(X, modalities)
+    # of a frame, every row is treated alike: no need to ask whose step it is
+    steps = Steps.of_table(X) if isinstance(X, pd.DataFrame) else Steps.of(X)
+    groups = resolve_modalities(steps.table, modalities)
     is_single = isinstance(names, str) or not isinstance(names, Iterable)
     named = [names] if is_single else list(names)
     unknown = [name for name in named if name not in groups]
     if unknown:
         raise ValueError(f"Unknown modality {unknown[0]!r}; X has {excerpt(groups)}.")
-    hidden = np.zeros(table_shape(X), dtype=bool)
+    hidden = np.zeros(table_shape(steps.table), dtype=bool)
     for name, columns in groups.items():
         hidden[:, columns] = (name in named) != keep_named
-    return blank(X, hidden)
+    return steps.join(blank(steps.table, hidden))
 
 
 def hide(X: Any, names: Sequence[str] | str, *, modalities: Modalities = None) -> Any:
@@ -136,7 +146,8 @@ def hide(X: Any, names: Sequence[str] | str, *, modalities: Modalities = None) -
 
     Parameters
     ----------
-    X : array-like or DataFrame of shape (n_samples, n_features)
+    X : array-like or DataFrame of shape (n_samples, n_features), or sequences
+        Sequences may be an array of shape (n_sequences, n_steps, n_features), or a list of tables.
     names : str or list of str
         Modalities to blank.
     modalities : None, "prefix" or dict, default=None
@@ -145,8 +156,8 @@ def hide(X: Any, names: Sequence[str] | str, *, modalities: Modalities = None) -
 
     Returns
     -------
-    array or DataFrame of shape (n_samples, n_features)
-        A new object; X is not changed.
+    array, Tensor, DataFrame or list
+        A new object of the form of X; X is not changed.
 
     Raises
     ------
@@ -172,7 +183,8 @@ def keep(X: Any, names: Sequence[str] | str, *, modalities: Modalities = None) -
 
     Parameters
     ----------
-    X : array-like or DataFrame of shape (n_samples, n_features)
+    X : array-like or DataFrame of shape (n_samples, n_features), or sequences
+        Sequences may be an array of shape (n_sequences, n_steps, n_features), or a list of tables.
     names : str or list of str
         Modalities to keep.
     modalities : None, "prefix" or dict, default=None
@@ -180,8 +192,8 @@ def keep(X: Any, names: Sequence[str] | str, *, modalities: Modalities = None) -
 
     Returns
     -------
-    array or DataFrame of shape (n_samples, n_features)
-        A new object; X is not changed.
+    array, Tensor, DataFrame or list
+        A new object of the form of X; X is not changed.
 
     Raises
     ------

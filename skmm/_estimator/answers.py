@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 from skmm._blocks.blocks import Blocks
 from skmm._blocks.containers import check_table, row_index, stack, to_matrix
 from skmm._blocks.layout import Layout
+from skmm._blocks.sequences import Steps
 from skmm._torch import RandomStateLike, draw_seed, float32_by_default, inference_device, isolated_rng
 from skmm.inference.draws import draw_completions, draw_rows
 from skmm.inference.expectations import (
@@ -32,6 +34,24 @@ from skmm.inference.likelihoods import importance_sampled_bound
 N_QUANTILE_DRAWS = 512
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A user's X, as it was read.
+
+    Parameters
+    ----------
+    opened : Steps
+        The table of its rows, or of its steps, and the way back.
+    matrix : float array of shape (n_rows of the table, n_features)
+        In the user's units and order; NaN where missing.
+    blocks : Blocks or SequenceBlocks
+    """
+
+    opened: Steps
+    matrix: np.ndarray
+    blocks: Any
+
+
 class AnswersMixin(TransformerMixin):
     """Public methods of fitted estimators.
 
@@ -43,11 +63,11 @@ class AnswersMixin(TransformerMixin):
     n_draws: int
     device: Any
     handle_unknown: str
+    _bound: Any = staticmethod(importance_sampled_bound)
 
     # --- reading X -------------------------------------------------------------------------------------
 
     def _read_matrix(self, X: Any) -> np.ndarray:
-        check_is_fitted(self, "module_")
         if not hasattr(self, "feature_names_in_"):  # otherwise scikit-learn checks the names
             self.layout_.check_columns(X)
         if self.handle_unknown not in ("error", "missing"):
@@ -55,10 +75,20 @@ class AnswersMixin(TransformerMixin):
         table = check_table(self, X, reset=False)
         return to_matrix(table, self.layout_.types, handle_unknown=self.handle_unknown)
 
-    def _read(self, X: Any) -> tuple[np.ndarray, Blocks]:
-        matrix = self._read_matrix(X)
+    def _open(self, X: Any) -> Steps:
+        """Turn X into the one table that everything is read from, and keep the way back."""
+        return Steps.of_table(X)
+
+    def _cut(self, rows: Blocks, opened: Steps) -> Any:
+        """Turn rows of the table into what networks compute on."""
+        return rows
+
+    def _read(self, X: Any) -> Reading:
+        check_is_fitted(self, "module_")
+        opened = self._open(X)
+        matrix = self._read_matrix(opened.table)
         check_support(self.module_, self.layout_, matrix)
-        return matrix, self.layout_.read(matrix)
+        return Reading(opened, matrix, self._cut(self.layout_.read(matrix), opened))
 
     def _finite(self, joint: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
         """Pass on results of the decoders, unless one of them is NaN or infinite.
@@ -118,10 +148,12 @@ class AnswersMixin(TransformerMixin):
         -------
         loc, scale : float32 arrays of shape (n_samples, n_components)
         """
-        _, blocks = self._read(X)
-        with self._ready() as (network, device):
-            loc, scale = latent_moments(network, blocks, device)
+        loc, scale = self._latent_moments(self._read(X).blocks)
         return loc.numpy(), scale.numpy()
+
+    def _latent_moments(self, blocks: Any, **how: Any) -> tuple[Tensor, Tensor]:
+        with self._ready() as (network, device):
+            return latent_moments(network, blocks, device, **how)
 
     def inverse_transform(self, Z: Any) -> Any:
         """Expected features of latent points.
@@ -172,22 +204,25 @@ class AnswersMixin(TransformerMixin):
             Only if ``return_std``. Of a category, that of the indicator variable of the label in ``mean``:
             the root of p (1 - p), where p is its probability.
         """
-        _, blocks = self._read(X)
-        mean, std = self._predictive_values(blocks)
-        expected = self.layout_.wrap(self.layout_.write(mean), X)
+        reading = self._read(X)
+        return self._expected(reading.opened, *self._predictive_values(reading.blocks), return_std)
+
+    def _expected(self, opened: Steps, mean: Tensor, std: Tensor, return_std: bool) -> Any:
+        """Expected values, and perhaps deviations, in the container of X."""
+        expected = opened.join(self.layout_.wrap(self.layout_.write(mean), opened.table))
         if not return_std:
             return expected
-        return expected, self.layout_.wrap_numbers(self.layout_.write_scale(std), X)
+        return expected, opened.join(self.layout_.wrap_numbers(self.layout_.write_scale(std), opened.table))
 
-    def _moments(self, network: Any, blocks: Blocks, device: torch.device) -> tuple[Tensor, Tensor]:
+    def _moments(self, network: Any, blocks: Any, device: torch.device, **how: Any) -> tuple[Tensor, Tensor]:
         """Moments of all statistics given what is observed, both (n_samples, n_statistics)."""
-        mean, std = predictive_moments(network, blocks, device, n_draws=self.n_draws)
+        mean, std = predictive_moments(network, blocks, device, n_draws=self.n_draws, **how)
         return self._finite(mean, network.n_statistics), self._finite(std, network.n_statistics)
 
-    def _predictive_values(self, blocks: Blocks) -> tuple[Tensor, Tensor]:
+    def _predictive_values(self, blocks: Any, **how: Any) -> tuple[Tensor, Tensor]:
         """Value and standard deviation of every entry, both (n_samples, n_features)."""
         with self._ready() as (network, device):
-            return summary(network, *self._moments(network, blocks, device), device)
+            return summary(network, *self._moments(network, blocks, device, **how), device)
 
     def predict_category_proba(self, X: Any) -> pd.DataFrame:
         """Probability of every category of every column of categories or flags, given what is observed.
@@ -209,9 +244,9 @@ class AnswersMixin(TransformerMixin):
         ValueError
             If no column holds categories or flags.
         """
-        _, blocks = self._read(X)
+        reading = self._read(X)
         with self._ready() as (network, device):
-            mean, _ = self._moments(network, blocks, device)
+            mean, _ = self._moments(network, reading.blocks, device)
         found: dict[int, Tensor] = {}
         for likelihood, columns, part in zip(
             self.module_.likelihoods,
@@ -225,7 +260,14 @@ class AnswersMixin(TransformerMixin):
                 "No column of X holds categories or flags, so that there are no probabilities; use predict "
                 "or predict_quantiles."
             )
-        return self.layout_.probability_frame({j: p.numpy() for j, p in found.items()}, row_index(X))
+        probabilities = {j: p.numpy() for j, p in found.items()}
+        return self._labelled(
+            reading.opened, self.layout_.probability_frame(probabilities, row_index(reading.opened.table))
+        )
+
+    def _labelled(self, opened: Steps, frame: pd.DataFrame) -> pd.DataFrame:
+        """Give a frame, one row per row of the table, the index of X."""
+        return frame
 
     def predict_quantiles(self, X: Any, q: float | Sequence[float] = (0.05, 0.5, 0.95)) -> Any:
         """Quantiles of every entry given the observed ones.
@@ -248,21 +290,34 @@ class AnswersMixin(TransformerMixin):
         ValueError
             If a quantile is not between 0 and 1.
         """
-        _, blocks = self._read(X)
+        reading = self._read(X)
+        levels = self._levels(q)
+        return self._quantiles(reading.opened, self._quantile_values(reading.blocks, levels), q)
+
+    def _levels(self, q: Any) -> np.ndarray:
+        """Check what quantiles are asked for."""
         try:
             levels = np.atleast_1d(np.asarray(q, dtype=np.float64))
         except (TypeError, ValueError):
             levels = np.array([np.nan])
         if levels.ndim != 1 or levels.size == 0 or not ((levels >= 0) & (levels <= 1)).all():
             raise ValueError(f"q must hold numbers from 0 to 1, got {q!r}.")
+        return levels
+
+    def _quantile_values(self, blocks: Any, levels: np.ndarray) -> Tensor:
         with self._ready() as (network, device):
-            values = predictive_quantiles(
-                network, blocks, torch.tensor(levels), device, n_draws=N_QUANTILE_DRAWS
+            return self._finite(
+                predictive_quantiles(network, blocks, torch.tensor(levels), device, n_draws=N_QUANTILE_DRAWS)
             )
-        written = self.layout_.write(self._finite(values))
+
+    def _quantiles(self, opened: Steps, values: Tensor, q: Any) -> Any:
+        """Quantiles (n_quantiles, n_rows, n_features) in the container of X."""
+        written = self.layout_.write(values)
         written[..., self.layout_.without_order()] = np.nan
-        tables = [self.layout_.wrap(table, X) for table in written]
-        return tables[0] if np.ndim(q) == 0 else stack(tables, level="quantile", keys=levels.tolist())
+        tables = [opened.join(self.layout_.wrap(table, opened.table)) for table in written]
+        if np.ndim(q) == 0:
+            return tables[0]
+        return stack(tables, level="quantile", keys=np.asarray(q, dtype=np.float64).tolist())
 
     def impute(self, X: Any) -> Any:
         """Fill in what is missing with its expected value given what is observed.
@@ -277,9 +332,13 @@ class AnswersMixin(TransformerMixin):
             In the container, index, columns, units and data types of X. Observed entries are
             bit-identical; flags and columns of whole numbers are rounded; categories are the most probable.
         """
-        matrix, blocks = self._read(X)
-        values, _ = self._predictive_values(blocks)
-        return self.layout_.complete(X, matrix, self.layout_.write(values))
+        reading = self._read(X)
+        values, _ = self._predictive_values(reading.blocks)
+        return self._complete(reading, self.layout_.write(values))
+
+    def _complete(self, reading: Reading, values: np.ndarray) -> Any:
+        """Put values where X has none."""
+        return reading.opened.join(self.layout_.complete(reading.opened.table, reading.matrix, values))
 
     # --- sampling --------------------------------------------------------------------------------------
 
@@ -308,19 +367,18 @@ class AnswersMixin(TransformerMixin):
             If ``n_samples`` is not a positive whole number.
         """
         check_is_fitted(self, "module_")
-        if not isinstance(n_samples, numbers.Integral) or n_samples < 1:
-            raise ValueError(f"n_samples must be a positive whole number, got {n_samples!r}.")
-        completing = given is not None
-        if completing:
-            matrix, blocks = self._read(given)
+        check_count(n_samples, "n_samples")
+        if given is not None:
+            return self._draw_completions(given, int(n_samples), random_state)
         with self._ready() as (network, device), isolated_rng(draw_seed(random_state), device):
-            if not completing:
-                rows = draw_rows(network, int(n_samples), device)
-                return self.layout_.restore(self.layout_.write(self._finite(rows)))
-            draws = draw_completions(network, blocks, int(n_samples), device)
-        tables = [
-            self.layout_.complete(given, matrix, self.layout_.write(draw)) for draw in self._finite(draws)
-        ]
+            rows = draw_rows(network, int(n_samples), device)
+        return self.layout_.restore(self.layout_.write(self._finite(rows)))
+
+    def _draw_completions(self, given: Any, n_samples: int, random_state: RandomStateLike) -> Any:
+        reading = self._read(given)
+        with self._ready() as (network, device), isolated_rng(draw_seed(random_state), device):
+            draws = self._finite(draw_completions(network, reading.blocks, n_samples, device))
+        tables = [self._complete(reading, self.layout_.write(draw)) for draw in draws]
         return stack(tables, level="draw", keys=range(len(tables)))
 
     # --- likelihood ------------------------------------------------------------------------------------
@@ -341,16 +399,18 @@ class AnswersMixin(TransformerMixin):
         log_likelihood : float32 array of shape (n_samples,)
             Higher is better; 0 where nothing is observed.
         """
-        _, blocks = self._read(X)
+        reading = self._read(X)
+        blocks = reading.blocks
         with self._ready() as (network, device):
-            bound = importance_sampled_bound(network, blocks, device, n_draws=self.n_draws)
+            bound = self._bound(network, blocks, device, n_draws=self.n_draws)
             wrong = bound.isnan()
             if wrong.any():
                 raise ValueError(
-                    f"No log-likelihood: {network.culprit(blocks.rows(wrong).to(device))}. Look for extreme "
+                    f"No log-likelihood: {network.culprit(blocks.batch(wrong).to(device))}. Look for extreme "
                     "values in X, and check your own encoders and decoders, if any."
                 )
-        return (bound - self.layout_.log_volume(blocks)).to(torch.float32).numpy()
+        volume = blocks.sums(self.layout_.log_volume(blocks.flat()))
+        return (bound - volume).to(torch.float32).numpy()
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of :meth:`score_samples`: what searches and cross-validation maximise.
@@ -365,6 +425,12 @@ class AnswersMixin(TransformerMixin):
         float
         """
         return float(np.mean(self.score_samples(X), dtype=np.float64))
+
+
+def check_count(value: Any, parameter: str) -> None:
+    """Raise ValueError if a parameter is not a positive whole number."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{parameter} must be a positive whole number, got {value!r}.")
 
 
 def check_support(network: Any, layout: Layout, matrix: np.ndarray) -> None:

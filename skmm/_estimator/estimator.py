@@ -18,12 +18,12 @@ from torch import nn
 from skmm._blocks.blocks import Blocks
 from skmm._blocks.containers import check_table, column_labels, column_types, to_matrix
 from skmm._blocks.corruption import Dropout
-from skmm._blocks.layout import Layout, by_modality
+from skmm._blocks.layout import Layout
 from skmm._blocks.modalities import resolve_modalities
 from skmm._estimator.answers import AnswersMixin, check_support
 from skmm._estimator.atomic import unchanged_on_failure
+from skmm._estimator.building import BuildingMixin, make_part
 from skmm._torch import draw_seed, float32_by_default, isolated_rng, resolve_device
-from skmm.inference.likelihoods import importance_sampled_bound
 from skmm.networks.dense import ACTIVATIONS
 from skmm.probability.fusion import FUSIONS
 from skmm.probability.likelihoods.choice import choose_likelihoods, count_categories
@@ -35,7 +35,6 @@ from skmm.training.objectives import OBJECTIVES
 from skmm.training.schedules import SCHEDULES, ConstantSchedule
 from skmm.training.trial import try_network, try_schedule
 
-AUTO_STEPS = 3000  # optimiser steps of max_iter="auto", whatever the number of rows
 MIN_AUTO_EPOCHS = 5
 MIN_VALIDATION_ROWS = 20
 MAX_VALIDATION_ROWS = 5000  # more would cost as much as training, and tell epochs apart no better
@@ -46,7 +45,7 @@ MIN_FENCE = 3.0  # nats: where most rows are equally likely, the others are no o
 N_TRIAL_ROWS = 8
 
 
-class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEstimator):
+class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BuildingMixin, BaseEstimator):
     """What every estimator of multimodal data shares; subclasses build the network.
 
     A subclass documents its parameters in its own ``__init__`` and defines ``_build(layout, makers)``,
@@ -86,6 +85,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
         "verbose": ["verbose"],
     }
 
+    _auto_steps = 3000  # optimiser steps of max_iter="auto", whatever the number of rows
     module_: Any
     layout_: Layout
 
@@ -130,38 +130,37 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
         self._validate_params()
         device = resolve_device(self.device)
         continued = bool(self.warm_start and hasattr(self, "module_"))
+        opened = self._open(X)
         if continued:
-            matrix, layout = self._read_matrix(X), self.layout_
-            groups = self._check_continuation(X)
+            matrix, layout = self._read_matrix(opened.table), self.layout_
+            groups = self._check_continuation(opened.table)
             makers = choose_likelihoods(self.likelihood, groups, layout.labels, layout.types)
         else:
-            matrix, layout, makers = self._learn_layout(X)
+            matrix, layout, makers = self._learn_layout(opened.table)
         if np.isnan(matrix).all():
             raise ValueError("Every entry of X is missing: there is nothing to learn from.")
-        blocks = layout.read(matrix)
+        blocks = self._cut(layout.read(matrix), opened)
         _check_layer_sizes(self.hidden_layer_sizes)
         beta = (
             ConstantSchedule(float(self.beta))
             if isinstance(self.beta, numbers.Real)
-            else _make(self.beta, SCHEDULES)
+            else make_part(self.beta, SCHEDULES)
         )
         try_schedule(beta)
-        corruption = Dropout(
-            self._rates("modality_dropout", layout.names), self._rates("cell_dropout", layout.names)
-        )
-        objective = _make(self.objective, OBJECTIVES)
+        corruption = self._corruption(layout.names)
+        objective = self._objective()
         with isolated_rng(draw_seed(self.random_state), device), float32_by_default():
             network: Any = self._build(layout, makers).to(device=device, dtype=torch.float32)
             network.importance_weighted = bool(getattr(objective, "importance_weighted", False))
             check_support(network, layout, matrix)
-            train, validation = self._split(_rows_with_data(blocks))
+            train, validation = self._split(blocks.with_data())
             train = train.to(device)
             if continued:
                 self._take_weights(network)
             else:
-                network.start(train)
+                network.start(train.flat())
             with isolated_rng(0, device):
-                try_network(network, objective, train.rows(slice(0, N_TRIAL_ROWS)))
+                try_network(network, objective, train.batch(slice(0, N_TRIAL_ROWS)))
             batch_size, max_iter = self._schedule_length(train.n_rows)
             history = fit_network(
                 network,
@@ -197,19 +196,14 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
         layout = Layout.fit(X, matrix, groups, types, [scaling_of(maker) for maker in makers])
         return matrix, layout, makers
 
-    def _rates(self, parameter: str, names: Sequence[Hashable]) -> tuple[float, ...]:
-        """Probabilities, one per modality."""
-        rates = by_modality(getattr(self, parameter), names, parameter=parameter, default=0.0)
-        certain = parameter == "modality_dropout"  # the only one where 1 leaves something to learn from
-        for name, rate in zip(names, rates, strict=True):
-            if not isinstance(rate, numbers.Real) or not (0 <= float(rate) < 1 or (certain and rate == 1)):
-                raise ValueError(
-                    f"{parameter} of modality {name!r} must be a number from 0 to 1"
-                    f"{'' if certain else ', 1 excluded'}, got {rate!r}."
-                )
-        return tuple(float(rate) for rate in rates)
+    def _objective(self) -> Any:
+        return make_part(self.objective, OBJECTIVES)
 
-    def _split(self, blocks: Blocks) -> tuple[Blocks, Blocks | None]:
+    def _corruption(self, names: Sequence[Hashable]) -> Callable[[Blocks], Blocks]:
+        """What hides entries from the encoders in training."""
+        return Dropout(self._rates("modality_dropout", names), self._rates("cell_dropout", names))
+
+    def _split(self, blocks: Any) -> tuple[Any, Any]:
         """Set validation rows aside, if there shall be any."""
         n_validation = int(blocks.n_rows * self.validation_fraction)
         wanted = self.early_stopping
@@ -235,7 +229,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
         batch_size = min(int(batch_size), n_rows)
         max_iter = self.max_iter
         if max_iter == "auto":
-            max_iter = max(MIN_AUTO_EPOCHS, math.ceil(AUTO_STEPS / math.ceil(n_rows / batch_size)))
+            max_iter = max(MIN_AUTO_EPOCHS, math.ceil(self._auto_steps / math.ceil(n_rows / batch_size)))
         return batch_size, int(max_iter)
 
     def _patience(self, max_iter: int) -> int:
@@ -244,7 +238,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
             return max(MIN_AUTO_PATIENCE, math.ceil(max_iter / 3))
         return int(self.n_iter_no_change)
 
-    def _validator(self, validation: Blocks) -> Callable[[nn.Module], float]:
+    def _validator(self, validation: Any) -> Callable[[nn.Module], float]:
         """Score of validation rows: the mean of the bound of :meth:`score`, but for outliers.
 
         Rows below Tukey's fence count as lying on it. The mean itself would be decided by the few rows that
@@ -254,7 +248,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BaseEst
         rows = validation.rows(slice(0, MAX_VALIDATION_ROWS))
 
         def validate(network: nn.Module) -> float:
-            bound = importance_sampled_bound(network, rows, rows.joint.device, n_draws=N_VALIDATION_DRAWS)
+            bound = self._bound(network, rows, rows.joint.device, n_draws=N_VALIDATION_DRAWS)
             lower, upper = bound.quantile(0.25), bound.quantile(0.75)
             fence = lower - max(FENCE_RANGES * float(upper - lower), MIN_FENCE)
             return float(bound.clamp_min(float(fence)).mean())
@@ -332,20 +326,7 @@ def _as_it_is(value: Any) -> Any:
     return dict(value) if isinstance(value, dict) else value
 
 
-def _make(value: Any, registry: dict[str, Any]) -> Any:
-    """An object by its name in a registry, or a copy of the user's own."""
-    if isinstance(value, str):
-        return registry[value]()
-    return value() if isinstance(value, type) else copy.deepcopy(value)
-
-
 def _check_layer_sizes(sizes: Any) -> None:
     for size in np.atleast_1d(np.asarray(sizes, dtype=object)):
         if not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 1:
             raise ValueError(f"hidden_layer_sizes must hold whole numbers of at least 1, got {sizes!r}.")
-
-
-def _rows_with_data(blocks: Blocks) -> Blocks:
-    """Leave out rows with nothing observed: they say nothing. Where all are such, keep them."""
-    filled = blocks.present.any(0)
-    return blocks.rows(filled) if filled.any() else blocks

@@ -7,12 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skmm._blocks.blocks import Blocks
-from skmm.inference.expectations import checked_posterior, passes, predictive
-from skmm.inference.importance import resampled_points
+from skmm._blocks.blocks import Blocks, SequenceBlocks
+from skmm.inference.expectations import predictive
 from skmm.inference.nodes import rows_per_pass
-
-N_CANDIDATES = 512  # points of a row from which its draws are resampled, where points are weighted
+from skmm.inference.points import assemble, at_random
 
 
 @torch.no_grad()
@@ -26,20 +24,24 @@ def draw_rows(network: Any, n: int, device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def draw_completions(network: Any, blocks: Blocks, n_draws: int, device: torch.device) -> Tensor:
+def draw_paths(network: Any, n: int, n_steps: int, device: torch.device) -> Tensor:
+    """Draw new sequences: completions of sequences of which nothing is known, (n * n_steps, n_features)."""
+    sizes = tuple(likelihood.n_features for likelihood in network.likelihoods)
+    values = torch.zeros(n * n_steps, sum(sizes))
+    table = Blocks.from_joint(values, torch.zeros_like(values, dtype=torch.bool), sizes)
+    blocks = SequenceBlocks.from_table(table, torch.full((n,), n_steps))
+    return draw_completions(network, blocks, 1, device)[0]
+
+
+@torch.no_grad()
+def draw_completions(network: Any, blocks: Any, n_draws: int, device: torch.device) -> Tensor:
     """Draw every entry given the observed ones, jointly within a row, (n_draws, n, n_features).
 
     Observed entries are drawn anew, as another measurement of the same row would come out; who completes
     a table keeps what was observed.
     """
     draws = []
-    n_points = max(n_draws, N_CANDIDATES) if network.importance_weighted else n_draws
-    for rows in passes(network, blocks, n_points, device):
-        posterior = checked_posterior(network, rows)
-        if network.importance_weighted:
-            z = resampled_points(network, rows, posterior, n_draws, n_points)
-        else:
-            z = posterior.rsample(n_draws)
-        values = [distribution.sample() for distribution in predictive(network, rows, z)]
-        draws.append(torch.cat(values, dim=-1).cpu())
-    return torch.cat(draws, dim=1)
+    for piece in at_random(network, blocks, device, n_draws):
+        values = [distribution.sample() for distribution in predictive(network, piece)]
+        draws.append((piece.position, torch.cat(values, dim=-1)))
+    return assemble(draws)

@@ -23,7 +23,7 @@ def fixed_points(
 
     Each row has nodes of its own: errors of rows then cancel in their mean.
     """
-    n_posterior, n_prior = _shares(n_draws)
+    n_posterior, n_prior = shares(n_draws)
     nodes = fixed_nodes(n_posterior, network.n_components, device, balanced=False)
     with isolated_rng(SEED, device):
         from_prior = network.prior.rsample(n_prior)[:, None]  # (K', 1, k)
@@ -40,7 +40,7 @@ def resampled_points(network: Any, rows: Blocks, posterior: Any, n_draws: int, n
     .. [1] Mattei and Frellsen (2019), "MIWAE: Deep Generative Modelling and Imputation of Incomplete Data
        Sets", sec. 3.2.
     """
-    n_posterior, n_prior = _shares(n_candidates)
+    n_posterior, n_prior = shares(n_candidates)
     proposal = posterior.widened(WIDENING)
     from_prior = network.prior.rsample(n_prior * rows.n_rows).unflatten(0, (n_prior, rows.n_rows))
     z, log_weights = _weighted(network, rows, proposal, proposal.rsample(n_posterior), from_prior)
@@ -53,7 +53,7 @@ def take(z: Tensor, index: Tensor) -> Tensor:
     return z.gather(0, index[..., None].expand(-1, -1, z.shape[-1]))
 
 
-def _shares(n_draws: int) -> tuple[int, int]:
+def shares(n_draws: int) -> tuple[int, int]:
     """Points from the posterior and from the prior."""
     n_prior = math.ceil(n_draws * PRIOR_SHARE)
     return max(1, n_draws - n_prior), n_prior

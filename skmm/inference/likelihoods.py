@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from skmm._blocks.blocks import Blocks
-from skmm.inference.expectations import checked_posterior, passes
 from skmm.inference.importance import fixed_points
+from skmm.inference.points import checked_posterior, passes
 
 
 @torch.no_grad()
@@ -31,7 +31,7 @@ def importance_sampled_bound(network: Any, blocks: Blocks, device: torch.device,
     .. [2] Owen and Zhou (2000), "Safe and Effective Importance Sampling", sec. 3.
     """
     bounds = []
-    for rows in passes(network, blocks, n_draws, device):
+    for rows, _ in passes(network, blocks, n_draws, device):
         posterior = checked_posterior(network, rows)
         _, log_weights = fixed_points(network, rows, posterior, n_draws, device)
         bound = torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))

@@ -57,6 +57,44 @@ def fixed_nodes(n_draws: int, n_components: int, device: torch.device, *, balanc
     )
 
 
+class PathNodes:
+    """Nodes of whole paths, given out a few steps at a time; earlier ones do not depend on later ones.
+
+    Parameters
+    ----------
+    n_draws, n_components : int
+    balanced : bool
+        As for :func:`fixed_nodes`.
+    """
+
+    def __init__(self, n_draws: int, n_components: int, *, balanced: bool) -> None:
+        self.shape = (n_draws, n_components)
+        self.balanced = balanced
+        self.generator = torch.Generator().manual_seed(SEED)
+        self.level = torch.randperm(n_draws, generator=self.generator, dtype=torch.float32)
+
+    def take(self, n_steps: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Nodes of the next steps, the same for all sequences.
+
+        Returns
+        -------
+        noise : Tensor of shape (n_draws, 1, n_steps, n_components)
+        part : Tensor of shape (n_draws, 1, n_steps)
+        level : Tensor of shape (n_draws, 1, 1, 1)
+        """
+        noise, part = [], []
+        for _ in range(n_steps):  # one by one: torch fills longer tensors in another order
+            step = torch.randn(self.shape, generator=self.generator, dtype=torch.float64)
+            noise.append(_balance(step) if self.balanced else step)
+            part.append(torch.rand(self.shape[0], generator=self.generator, dtype=torch.float32))
+        level = (self.level + 0.5) / self.shape[0]
+        return (
+            torch.stack(noise, dim=1).float()[:, None],
+            torch.stack(part, dim=1)[:, None],
+            level[:, None, None, None],
+        )
+
+
 def _balance(noise: Tensor) -> Tensor:
     n_draws, n_components = noise.shape
     noise = noise - noise.mean(0)
@@ -71,16 +109,28 @@ def own_noise(nodes: Nodes, rows: Blocks) -> Tensor:
     """Move the noise of the nodes by a shift of each row's own, (n_draws, n, n_components).
 
     Where all rows share their nodes, they share the nodes' error too, and their mean is no better than a
-    single row. The shift follows from the row's observed values alone, without a jump: shifted points are
-    folded at the ends of [0, 1], not wrapped, so that rounding of a value moves them by as little.
+    single row.
     """
+    return shifted(nodes.noise, row_shift(rows, nodes.noise.shape[-1]))
+
+
+def row_shift(rows: Blocks, n_numbers: int) -> Tensor:
+    """Numbers in [0, 1) of each row's own, which follow from its observed values alone, (n, n_numbers)."""
     generator = torch.Generator().manual_seed(SEED)
-    speed = 3 + 6 * torch.rand(nodes.noise.shape[-1], generator=generator, dtype=torch.float64)
+    speed = 3 + 6 * torch.rand(n_numbers, generator=generator, dtype=torch.float64)
     values = torch.where(rows.joint_observed, rows.joint, 0.0).double()
-    shift = values.flatten(1).sum(1)[:, None] * speed.to(values.device)  # (n, k)
-    moved = (torch.special.ndtr(nodes.noise) + (shift % 1).to(nodes.noise.dtype)) % 1
-    folded = 1 - (2 * moved - 1).abs()
-    return torch.special.ndtri(folded.clamp(1e-7, 1 - 1e-7))
+    return values.flatten(1).sum(1)[:, None] * speed.to(values.device) % 1
+
+
+def shifted(noise: Tensor, shift: Tensor) -> Tensor:
+    """Move standard normal noise (n_draws, 1, n_components) by shifts (n, n_components)."""
+    moved = folded(torch.special.ndtr(noise) + shift.to(noise.dtype))
+    return torch.special.ndtri(moved.clamp(1e-7, 1 - 1e-7))
+
+
+def folded(values: Tensor) -> Tensor:
+    """Bring numbers back into [0, 1] without a jump, not by wrapping: a row moved a little stays near."""
+    return 1 - (2 * (values % 1) - 1).abs()
 
 
 def rows_per_pass(n_draws: int, width: int) -> int:

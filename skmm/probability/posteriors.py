@@ -99,19 +99,25 @@ class NormalMixture:
         parts = _normal_log_prob(z[:, None], self.loc, self.scale)  # (K, C, ...)
         return torch.logsumexp(parts + self.log_weights, dim=1)
 
-    def kl(self, prior: nn.Module) -> Tensor | None:
+    def kl(self, prior: nn.Module | NormalMixture) -> Tensor | None:
         """Kullback-Leibler divergence from the prior, (...,); None where it has no closed form."""
-        if self.log_weights is not None or not isinstance(prior, StandardNormal):
+        if self.log_weights is not None:
             return None
         loc, scale = self.loc[0], self.scale[0]
-        return 0.5 * (loc.square() + scale.square() - 1 - 2 * scale.log()).sum(-1)
+        if isinstance(prior, StandardNormal):
+            return 0.5 * (loc.square() + scale.square() - 1 - 2 * scale.log()).sum(-1)
+        if isinstance(prior, NormalMixture) and prior.log_weights is None:
+            ratio = scale / prior.scale[0]
+            distance = (loc - prior.loc[0]) / prior.scale[0]
+            return 0.5 * (distance.square() + ratio.square() - 1 - 2 * ratio.log()).sum(-1)
+        return None
 
     def widened(self, factor: float) -> NormalMixture:
         """The same mixture with every standard deviation multiplied."""
         return replace(self, scale=self.scale * factor)
 
-    def rows(self, index: slice) -> NormalMixture:
-        """Take some rows."""
+    def rows(self, index: slice | int) -> NormalMixture:
+        """Take some rows, or the one draw of a mixture that has an axis of draws."""
         weights = None if self.log_weights is None else self.log_weights[:, index]
         return NormalMixture(self.loc[:, index], self.scale[:, index], weights)
 

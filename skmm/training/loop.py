@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from skmm._blocks.blocks import Blocks
+from skmm._blocks.blocks import Blocks, SequenceBlocks
+from skmm.training.batches import n_batches, shuffled_batches
 from skmm.training.objectives import Objective, Terms
 from skmm.training.schedules import Schedule, one_cycle, warmup_end
 
@@ -53,7 +54,7 @@ class History:
 def fit_network(
     network: nn.Module,
     objective: Objective,
-    blocks: Blocks,
+    blocks: Blocks | SequenceBlocks,
     *,
     validate: Callable[[nn.Module], float] | None,
     corruption: Callable[[Blocks], Blocks],
@@ -108,8 +109,7 @@ def fit_network(
     optimizer = _optimizer(network, learning_rate, weight_decay)
     peaks = [group["lr"] for group in optimizer.param_groups]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    steps_per_epoch = len(_batches(torch.arange(blocks.n_rows), batch_size))
-    last_step = max(1, max_iter * steps_per_epoch - 1)
+    last_step = max(1, max_iter * n_batches(blocks, batch_size) - 1)
     first_choice = warmup_end(beta)
     validate_every = math.ceil(max_iter / MAX_VALIDATIONS)
     # at once, while the weights still show who is to blame; on a GPU every look would stop the queue
@@ -120,12 +120,11 @@ def fit_network(
         for epoch in range(max_iter):
             totals: Tensor | None = None
             network.train()
-            order = torch.randperm(blocks.n_rows, device=blocks.joint.device)
-            for index in _batches(order, batch_size):
+            for index in shuffled_batches(blocks, batch_size):
                 progress = step / last_step
                 for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                     group["lr"] = peak * one_cycle(progress)
-                targets = blocks.rows(index)
+                targets = blocks.batch(index)
                 inputs = corruption(targets)
                 terms = objective(network, inputs, targets, beta(progress))
                 if on_cpu and not terms.loss.isfinite():
@@ -160,14 +159,6 @@ def fit_network(
     history.best_epoch = best.restore(network) if best.epoch >= 0 else history.n_iter - 1
     network.eval()
     return history
-
-
-def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
-    """Cut rows into batches; a single row left over joins the one before, for users' batch statistics."""
-    batches = list(order.split(batch_size))
-    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
 
 
 class _Best:

@@ -52,7 +52,7 @@ def try_network(network: Any, objective: Objective, rows: Blocks) -> None:
     FloatingPointError
         If a part of the network returns NaN or infinite numbers.
     """
-    n = rows.n_rows
+    leading = tuple(rows.joint.shape[:-1])  # rows, and steps in sequences
     network.eval()
     posterior = network.posterior(rows)
     lacking = [what for what in POSTERIOR if not hasattr(posterior, what)]
@@ -64,8 +64,10 @@ def try_network(network: Any, objective: Objective, rows: Blocks) -> None:
     moments: list[Any] = []
     for what in ("mean", "stddev"):
         moments.append(getattr(posterior, what))
-        _check_shape(moments[-1], (n, network.n_components), f"fusion must return a posterior whose {what}")
-    distributions = network.decode(posterior.mean[None])
+        _check_shape(
+            moments[-1], (*leading, network.n_components), f"fusion must return a posterior whose {what}"
+        )
+    distributions = network.decode(network.central(rows)[None])
     for name, distribution, n_statistics, values, observed in zip(
         network.names, distributions, network.n_statistics, rows.values, rows.observed, strict=True
     ):
@@ -80,12 +82,13 @@ def try_network(network: Any, objective: Objective, rows: Blocks) -> None:
                     )
             for what in ("mean", "stddev"):
                 moments.append(getattr(distribution, what))
-                _check_shape(moments[-1], (1, n, n_statistics), f"{who} {what}")
-            _check_shape(distribution.log_prob(values, observed), (1, n), f"{who} log_prob")
+                _check_shape(moments[-1], (1, *leading, n_statistics), f"{who} {what}")
+            _check_shape(distribution.log_prob(values, observed), (1, *leading), f"{who} log_prob")
         except (TypeError, RuntimeError, IndexError) as error:
             raise ValueError(
                 f"{who} mean, stddev and log_prob(values, observed) are tensors of shapes "
-                f"{(1, n, n_statistics)}, {(1, n, n_statistics)} and {(1, n)} here, but they failed: {error}"
+                f"{(1, *leading, n_statistics)}, {(1, *leading, n_statistics)} and {(1, *leading)} here, but "
+                f"they failed: {error}"
             ) from error
     if not all(moment.isfinite().all() for moment in moments):
         raise FloatingPointError(

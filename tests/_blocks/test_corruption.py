@@ -141,7 +141,7 @@ def test_dropout_follows_the_seed():
 
 
 def test_dropout_of_sequences():
-    """Every step is treated as a row."""
+    """A modality is hidden in the whole sequence, cells one by one."""
     flat = make_blocks()
     sequences = Blocks.from_joint(
         flat.joint.reshape(100, 20, 6), flat.joint_observed.reshape(100, 20, 6), SIZES
@@ -149,8 +149,10 @@ def test_dropout_of_sequences():
     dropped = drop(sequences, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
     assert dropped.joint_observed.shape == (100, 20, 6)
     assert dropped.present.shape == (3, 100, 20)
-    assert dropped.present.any(0).all()
-    assert share(~dropped.observed[2]) == pytest.approx(1 - 0.8 * (0.5 + 0.125 / 3), abs=2 * TOLERANCE)
+    assert dropped.row_present.any(0).all()
+    whole = dropped.observed[2].flatten(1).any(1)  # (n,): kept, but for single cells
+    assert share(~whole) == pytest.approx(0.5 - 0.125 / 3, abs=0.15)
+    assert share(~dropped.observed[2][whole]) == pytest.approx(0.2, abs=2 * TOLERANCE)
 
 
 # --- hide and keep ---------------------------------------------------------------------------------------
@@ -337,3 +339,73 @@ def test_hiding_modalities_of_text():
 def test_what_cannot_be_hidden(function, X, names, error, message):
     with pytest.raises(error, match=message):
         function(X, names)
+
+
+# --- of sequences ----------------------------------------------------------------------------------------
+
+CUBE = np.arange(12.0).reshape(2, 2, 3)
+WITHOUT_B = np.where([True, False, True], NAN, CUBE)
+
+
+@pytest.mark.parametrize(
+    ("X", "kind"),
+    [
+        (CUBE, np.ndarray),
+        (CUBE.astype(int), np.ndarray),
+        (CUBE.tolist(), np.ndarray),
+        (torch.tensor(CUBE), torch.Tensor),
+        (np.ma.masked_array(CUBE), np.ma.MaskedArray),
+    ],
+)
+def test_hiding_in_sequences_of_one_length(X, kind):
+    before = copy.deepcopy(X)
+    for hidden in (hide(X, ["b"], modalities=SLICES), keep(X, "a", modalities=SLICES)):
+        assert type(hidden) is kind
+        assert tuple(hidden.shape) == (2, 2, 3)
+        numbers = hidden.filled(NAN) if kind is np.ma.MaskedArray else hidden
+        np.testing.assert_array_equal(numbers, WITHOUT_B)
+        hidden[:] = 77
+    assert repr(X) == repr(before)
+
+
+@pytest.mark.parametrize("convert", [np.array, torch.tensor, np.ma.masked_array])
+def test_hiding_in_ragged_sequences(convert):
+    X = [convert(CUBE[0]), convert(CUBE[1, :1])]
+    before = copy.deepcopy(X)
+    hidden = hide(X, "b", modalities=SLICES)
+    assert list(map(type, hidden)) == list(map(type, X))
+    for part, expected in zip(hidden, [WITHOUT_B[0], WITHOUT_B[1, :1]], strict=True):
+        np.testing.assert_array_equal(
+            np.ma.filled(part, NAN) if convert is np.ma.masked_array else part, expected
+        )
+        part[:] = 77
+    assert repr(X) == repr(before)
+
+
+def test_hiding_in_frames_of_sequences():
+    frames = [
+        pd.DataFrame(CUBE[0], columns=LEVELS, index=["r", "s"]),
+        pd.DataFrame(CUBE[1, :1], columns=LEVELS, index=["t"]),
+    ]
+    before = copy.deepcopy(frames)
+    for hidden in (hide(frames, "b"), keep(frames, ["a"])):
+        for part, frame in zip(hidden, frames, strict=True):
+            assert_frame_equal(part, frame.mask(np.array([[True, False, True]] * len(frame))))
+            part.iloc[:, :] = 77.0
+    for frame, other in zip(frames, before, strict=True):
+        assert_frame_equal(frame, other)
+
+
+def test_hiding_in_a_long_frame():
+    index = pd.MultiIndex.from_tuples([("p", 2), ("q", 1), ("p", 1), ("p", 1)])  # hiding asks for no order
+    X = pd.DataFrame(np.arange(12.0).reshape(4, 3), columns=LEVELS, index=index)
+    assert_frame_equal(hide(X, "b"), X.mask(np.array([[True, False, True]] * 4)))
+
+
+def test_what_cannot_be_hidden_in_sequences():
+    with pytest.raises(ValueError, match=r"Unknown modality 'c'; X has 'b', 'a'"):
+        hide(CUBE, "c", modalities=SLICES)
+    with pytest.raises(ValueError, match=r"item 0 of X has 3 and item 1 has 2"):
+        keep([CUBE[0], CUBE[0, :, :2]], "a", modalities=SLICES)
+    with pytest.raises(ValueError, match=r"ndarray of shape \(1, 2, 2, 3\)"):
+        hide(CUBE[None], "a", modalities=SLICES)

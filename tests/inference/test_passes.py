@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import skmm
-from skmm.inference import expectations
-from skmm.inference.expectations import passes
+from skmm.inference import expectations, points
+from skmm.inference.points import passes
 
 MODALITIES = {"a": [0, 1, 2], "b": [3, 4]}
 N_ROWS = 23
@@ -41,6 +41,7 @@ def pass_sizes(monkeypatch):
             return rows
 
         monkeypatch.setattr(expectations, "rows_per_pass", rows_per_pass)
+        monkeypatch.setattr(points, "rows_per_pass", rows_per_pass)
         return asked
 
     return set_rows
@@ -101,7 +102,8 @@ def test_completions_keep_their_order(model, X, rows, pass_sizes):
 def test_passes_are_consecutive_rows(model, X, rows, pass_sizes):
     pass_sizes(rows)
     blocks = model.layout_.read(X)
-    cut = list(passes(model.module_, blocks, 1, torch.device("cpu")))
+    cut, positions = zip(*passes(model.module_, blocks, 1, torch.device("cpu")), strict=True)
+    assert torch.equal(torch.cat(positions), torch.arange(N_ROWS))
     assert [part.n_rows for part in cut] == [rows] * (N_ROWS // rows) + [N_ROWS % rows] * (N_ROWS % rows > 0)
     torch.testing.assert_close(torch.cat([part.joint for part in cut]), blocks.joint)
     assert torch.equal(torch.cat([part.joint_observed for part in cut]), blocks.joint_observed)

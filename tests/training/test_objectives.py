@@ -184,8 +184,8 @@ class TestBounds:
     @pytest.mark.parametrize("fusion", ["poe", "gpoe", "joint", "attention"])
     def test_tight_for_the_exact_posterior(self, name, fusion, blocks):
         """Evidence bounds are then equal to the evidence."""
-        if not is_bound(name):
-            pytest.skip("not a bound")
+        if not is_bound(name) or name == "unimodal_elbo":  # the bounds given one modality stay loose
+            pytest.skip("not a bound, or a loose one")
         network = linear_gaussian(fusion=fusion)
         mean, error = bounds(make(name, 100), network, blocks)
         assert mean == pytest.approx(exact_log_likelihood(network, blocks).mean(), abs=4 * error + 1e-4)

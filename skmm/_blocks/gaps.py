@@ -1,0 +1,85 @@
+"""Gaps in sequences: what is hidden from the encoders in training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from skmm._blocks.blocks import Blocks
+from skmm._blocks.corruption import Dropout, per_row
+
+SHARE_ALIKE = 0.5  # of the sequences, in which all modalities lose the same steps
+
+
+@dataclass(frozen=True)
+class SequenceDropout:
+    """Hide modalities, stretches, steps and cells of sequences from the encoders: ``Blocks -> Blocks``.
+
+    Only the masks change. A sequence in which nothing would be left keeps everything.
+
+    Parameters
+    ----------
+    modality_rates, cell_rates : tuple of float
+        As for :class:`Dropout`; a modality is hidden in the whole sequence.
+    step_rates : tuple of float
+        Mean share of a modality's steps that are hidden, one per modality. The share itself is drawn anew for
+        each sequence, from none to all: a model that has seen only one share completes no other one well.
+    burst_rates : tuple of float
+        Probability that a modality loses a stretch of a sequence. It has any length up to the whole sequence,
+        and any place; the start and the end of a sequence are as likely to be lost as any step between.
+
+    Notes
+    -----
+    In half of the sequences all modalities lose the same steps, and the same stretch, as when a recorder is
+    off; in the others each modality loses its own, as when sensors fail.
+    """
+
+    modality_rates: tuple[float, ...]
+    cell_rates: tuple[float, ...]
+    step_rates: tuple[float, ...]
+    burst_rates: tuple[float, ...]
+
+    def __call__(self, blocks: Blocks) -> Blocks:
+        """Draw which entries to hide, from torch's current generator."""
+        dropped = Dropout(self.modality_rates, self.cell_rates)(blocks)
+        if not any(self.step_rates) and not any(self.burst_rates):
+            return dropped
+        alike = torch.rand(blocks.n_rows, device=blocks.joint.device) < SHARE_ALIKE
+        hidden = self._steps(blocks, alike) | self._bursts(blocks, alike)
+        sizes = torch.tensor(blocks.sizes, device=hidden.device)
+        hidden = hidden.repeat_interleave(sizes, dim=0, output_size=sum(blocks.sizes)).movedim(0, -1)
+        observed = dropped.joint_observed & ~hidden
+        emptied = per_row(~observed.flatten(1).any(1), observed)
+        return Blocks.from_joint(
+            blocks.joint, torch.where(emptied, blocks.joint_observed, observed), blocks.sizes
+        )
+
+    def _steps(self, blocks: Blocks, alike: Tensor) -> Tensor:
+        """Single steps, (n_modalities, n, n_steps)."""
+        n_modalities, n, n_steps = blocks.present.shape
+        rate = torch.tensor(self.step_rates, device=alike.device, dtype=torch.float32)[:, None]  # (M, 1)
+        draws = _draw(n_modalities, n, n_steps + 1, alike)
+        # the share u ** ((1 - r) / r), with u uniform, has mean r
+        share = torch.where(rate > 0, draws[..., 0] ** ((1 - rate) / rate.clamp_min(1e-12)), 0.0)
+        return draws[..., 1:] < share[..., None]
+
+    def _bursts(self, blocks: Blocks, alike: Tensor) -> Tensor:
+        """Stretches, (n_modalities, n, n_steps)."""
+        n_modalities, n, n_steps = blocks.present.shape
+        rate = torch.tensor(self.burst_rates, device=alike.device, dtype=torch.float32)[:, None]
+        step = torch.arange(n_steps, device=alike.device)
+        # of the sequence as far as anything was seen: what lies behind has nothing to lose
+        reach = torch.where(blocks.present.any(0), step + 1, 0).amax(1)  # (n,)
+        lost, length, place = _draw(n_modalities, n, 3, alike).unbind(-1)  # (M, n)
+        length = (length * reach).ceil()
+        start = (place * (reach + length)).floor() - length
+        inside = (step >= start[..., None]) & (step < (start + length)[..., None])
+        return inside & (lost < rate)[..., None]
+
+
+def _draw(n_modalities: int, n: int, n_numbers: int, alike: Tensor) -> Tensor:
+    """Uniform numbers, (n_modalities, n, n_numbers), the same for all modalities where ``alike``."""
+    draws = torch.rand(n_modalities, n, n_numbers, device=alike.device, dtype=torch.float32)
+    return torch.where(alike[:, None], draws[:1], draws)

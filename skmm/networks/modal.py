@@ -1,0 +1,185 @@
+"""What networks of several modalities share: encoders, experts, decoders and likelihoods."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skmm._blocks.blocks import Blocks
+from skmm.probability.fusion import Experts, Fusion
+from skmm.probability.likelihoods.contract import Distribution
+
+
+class ModalNetwork(nn.Module):
+    """Encoders, decoders and likelihoods of several modalities, over any leading axes.
+
+    A subclass makes a posterior of what the encoders say, in ``posterior(blocks)``, ``central(blocks)`` and
+    ``infer(blocks, n_draws)``, and has ``natural_prior()``, the prior's expert for fusion rules.
+
+    Parameters
+    ----------
+    names : sequence
+        Modalities, for error messages.
+    encoders : sequence of Modules
+        One per modality, (n, n_inputs) -> (n, family.n_raw(n_components)). None at all for a fusion rule that
+        does without experts.
+    decoders : sequence of Modules
+        One per modality, (n, n_code) -> (n, likelihood.n_raw).
+    likelihoods : sequence of Modules
+        One per modality.
+    sees_mask : sequence of bool
+        Whether an encoder is also given where values are missing, behind the values.
+    fusion : callable
+    family : posterior family
+    weights : sequence of float
+        Weight of each modality's reconstruction in training.
+    n_components : int
+        Number of latent variables.
+    """
+
+    modality_weights: Tensor
+    importance_weighted = False  # set on the instance where the objective makes the posterior a proposal
+
+    def __init__(
+        self,
+        *,
+        names: Sequence[Hashable],
+        encoders: Sequence[nn.Module],
+        decoders: Sequence[nn.Module],
+        likelihoods: Sequence[nn.Module],
+        sees_mask: Sequence[bool],
+        fusion: Fusion,
+        family: Any,
+        weights: Sequence[float],
+        n_components: int,
+    ) -> None:
+        super().__init__()
+        self.n_components = n_components
+        self.names = tuple(names)
+        self.encoders = nn.ModuleList(encoders)
+        self.decoders = nn.ModuleList(decoders)
+        self.likelihoods: Any = nn.ModuleList(likelihoods)
+        self.sees_mask = tuple(sees_mask)
+        self.fusion = fusion
+        self.family = family
+        self.n_raw = family.n_raw(n_components)  # what an encoder returns
+        self.register_buffer("modality_weights", torch.tensor(weights, dtype=torch.float32))
+
+    @property
+    def width(self) -> int:
+        """Floats that one row of one draw takes, about: for bounding the memory of a pass."""
+        widest = max((parameter.shape[0] for parameter in self.parameters() if parameter.ndim), default=0)
+        decoded = sum(likelihood.width for likelihood in self.likelihoods)
+        return decoded + self.n_components + widest
+
+    @property
+    def n_statistics(self) -> tuple[int, ...]:
+        """Number of statistics of each modality: see :mod:`skmm.probability.likelihoods`."""
+        return tuple(likelihood.n_statistics for likelihood in self.likelihoods)
+
+    @torch.no_grad()
+    def start(self, blocks: Blocks) -> None:
+        """Let the likelihoods start from what the rows hold, so that the model starts as the marginal one."""
+        for likelihood, values, observed in zip(
+            self.likelihoods, blocks.values, blocks.observed, strict=True
+        ):
+            likelihood.start(values, observed)
+
+    def natural_prior(self) -> Tensor:
+        """Natural parameters of the prior's expert, (n_natural,)."""
+        raise NotImplementedError
+
+    def posterior(self, blocks: Blocks) -> Any:
+        """Posterior of the latent variable given what is observed; the prior where nothing is."""
+        raise NotImplementedError
+
+    def central(self, blocks: Blocks) -> Tensor:
+        """What decoders are given at the posterior's mean, (..., n_code)."""
+        raise NotImplementedError
+
+    def inputs(self, blocks: Blocks) -> tuple[Tensor, ...]:
+        """What there is to see of each modality: features, and where values are missing."""
+        seen = []
+        for likelihood, values, observed in zip(
+            self.likelihoods, blocks.values, blocks.observed, strict=True
+        ):
+            features = likelihood.features(values, observed)
+            seen.append(torch.cat([features, (~observed).to(features.dtype)], dim=-1))
+        return tuple(seen)
+
+    def encode(self, inputs: Sequence[Tensor], blocks: Blocks) -> Tensor:
+        """What the encoders return, of absent modalities too, (n_modalities, ..., n_raw)."""
+        raw = []
+        for encoder, likelihood, sees_mask, seen, observed in zip(
+            self.encoders, self.likelihoods, self.sees_mask, inputs, blocks.observed, strict=True
+        ):
+            if sees_mask:
+                raw.append(encoder(seen))
+            else:
+                raw.append(self._where_present(encoder, seen[..., : likelihood.n_inputs], observed.any(-1)))
+        return torch.stack(raw)
+
+    def _where_present(self, encoder: nn.Module, inputs: Tensor, present: Tensor) -> Tensor:
+        """Give a user's encoder only the rows that have its modality.
+
+        Masking what it says of the others would be too late: a division by zero inside it makes its own
+        gradients NaN, and its batch statistics would count rows that are not there.
+        """
+        raw = inputs.new_zeros(*present.shape, self.n_raw)
+        if not present.any():
+            return raw
+        rows = inputs[present]
+        if self.training and len(rows) == 1:
+            # batch statistics of a single row are an error in torch; those of the row and its copy are not
+            return raw.masked_scatter(present[..., None], encoder(rows.repeat(2, 1))[:1])
+        return raw.masked_scatter(present[..., None], encoder(rows))
+
+    def experts(self, blocks: Blocks) -> Experts:
+        """Each modality's expert, those of absent modalities too, and what they were made from."""
+        inputs = self.inputs(blocks)
+        prior = self.natural_prior()
+        if not self.encoders:  # the fusion rule does without
+            return Experts(None, prior, self.family, inputs=inputs)
+        raw = self.encode(inputs, blocks)
+        return Experts(self.family.natural(raw), prior, self.family, raw, inputs)
+
+    def decode(self, code: Tensor) -> tuple[Distribution, ...]:
+        """Distribution of every modality given what decoders see of latent points, (..., n_code)."""
+        flat = code.reshape(-1, code.shape[-1])  # users' decoders take rows only
+        return tuple(
+            likelihood(decoder(flat).unflatten(0, code.shape[:-1]))
+            for decoder, likelihood in zip(self.decoders, self.likelihoods, strict=True)
+        )
+
+    def log_likelihood(self, distributions: Sequence[Distribution], targets: Blocks) -> Tensor:
+        """Log-density of what is observed, per modality: (n_modalities, n_draws, n)."""
+        return torch.stack(
+            [
+                distribution.log_prob(values, observed)
+                for distribution, values, observed in zip(
+                    distributions, targets.values, targets.observed, strict=True
+                )
+            ]
+        )
+
+    @torch.no_grad()
+    def culprit(self, blocks: Blocks) -> str:
+        """Say which part of the network returns NaN or infinite numbers."""
+        experts = self.experts(blocks)
+        if experts.raw is not None:
+            wrong = ~experts.raw.isfinite().all(-1) & blocks.present
+            for name, rows in zip(self.names, wrong, strict=True):
+                if rows.any():
+                    return f"the encoder of modality {name!r} returned NaN or infinite numbers"
+        posterior = self.posterior(blocks)
+        if not (posterior.mean.isfinite().all() and posterior.stddev.isfinite().all()):
+            return "the fusion of the modalities returned NaN or infinite numbers"
+        for name, distribution in zip(self.names, self.decode(self.central(blocks)), strict=True):
+            if not (distribution.mean.isfinite().all() and distribution.stddev.isfinite().all()):
+                return f"the decoder of modality {name!r} returned NaN or infinite numbers"
+        return (
+            "no single part of the network returned NaN or infinite numbers, but their result is not finite"
+        )
