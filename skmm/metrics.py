@@ -15,6 +15,7 @@ from skmm._blocks.columns import ORDERED
 from skmm._blocks.containers import check_table, to_matrix
 from skmm._blocks.corruption import blank
 from skmm._blocks.layout import Layout
+from skmm._blocks.sequences import Steps
 from skmm._torch import RandomStateLike, as_random_state
 
 
@@ -31,13 +32,14 @@ def completion_error(
     Parameters
     ----------
     estimator : estimator or Pipeline
-        A fitted :class:`skmm.MultimodalVAE`, or a Pipeline that ends in one. Errors are taken in front of
-        that last step: what the steps before it filled in counts as known.
-    X : array-like or DataFrame of shape (n_samples, n_features)
+        A fitted :class:`skmm.MultimodalVAE` or :class:`skmm.MultimodalVRNN`, or a Pipeline that ends in one.
+        Errors are taken in front of that last step: what the steps before it filled in counts as known.
+    X : array-like or DataFrame of shape (n_samples, n_features), or sequences
         Rows to complete, preferably none of those that the estimator was fitted on.
     hide : {"modalities", "cells"}, default="modalities"
         "modalities" hides one modality after the other, in every row that has observed entries of it and of
-        another one. "cells" hides single entries of all modalities at once, and no row's last one.
+        another one; of sequences, in the whole sequence. "cells" hides single entries of all modalities at
+        once, and no row's last one.
     fraction : float, default=0.2
         Probability that an entry is hidden, for ``hide="cells"``.
     random_state : int, RandomState instance or None, default=0
@@ -69,15 +71,20 @@ def completion_error(
         raise ValueError(f"hide must be 'modalities' or 'cells', got {hide!r}.")
     if not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
         raise ValueError(f"fraction must be a number between 0 and 1, got {fraction!r}.")
-    model, table = _last_step(estimator, X)
+    model, X = _last_step(estimator, X)
     layout = model.layout_
-    matrix = _numbers(model, table)
+    opened = _opened(model, X)
+    matrix = _numbers(model, opened.table)
     known = ~np.isnan(matrix) & layout.informative
     squared, count = np.zeros(len(layout.names)), np.zeros(len(layout.names), dtype=int)
-    patterns = _modalities(layout, known) if hide == "modalities" else _cells(known, fraction, random_state)
+    if hide == "modalities":
+        patterns = _modalities(layout, known, opened.lengths)
+    else:
+        patterns = _cells(known, fraction, random_state)
     for hidden in patterns:
         compared = hidden & known
-        error = np.where(compared, _squared_error(model, blank(table, hidden), matrix), 0.0)
+        squared_error = _squared_error(model, opened.join(blank(opened.table, hidden)), matrix)
+        error = np.where(compared, squared_error, 0.0)
         for index, columns in enumerate(layout.columns):
             squared[index] += error[:, columns].sum()
             count[index] += compared[:, columns].sum()
@@ -104,6 +111,11 @@ def _last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
     return estimator, X
 
 
+def _opened(model: Any, X: Any) -> Steps:
+    """X as one table: of its rows, or of all steps of its sequences."""
+    return getattr(model, "_open", Steps.of_table)(X)
+
+
 def _numbers(model: Any, table: Any) -> np.ndarray:
     """Numbers of a table as the model reads it; categories by their position."""
     handle_unknown = getattr(model, "handle_unknown", "error")
@@ -128,13 +140,13 @@ def category_score(probabilities: np.ndarray, codes: np.ndarray, kind: str) -> n
     return np.square(probabilities - came).sum(axis=1) / 2
 
 
-def _squared_error(model: Any, table: Any, truth: np.ndarray) -> np.ndarray:
+def _squared_error(model: Any, X: Any, truth: np.ndarray) -> np.ndarray:
     """Squared error of every entry, in units of what is known without the row, (n_samples, n_features)."""
     layout = model.layout_
-    squared = np.square((_numbers(model, model.predict(table)) - truth) / layout.deviation)
+    squared = np.square((_numbers(model, _opened(model, model.predict(X)).table) - truth) / layout.deviation)
     categories = [j for j, column in enumerate(layout.types) if column.n_categories]
     if categories:
-        probabilities = model.predict_category_proba(table)
+        probabilities = _opened(model, model.predict_category_proba(X)).table
         labels = list(probabilities.columns)
         has_levels = probabilities.columns.nlevels > 2
         owners = [label[:-1] if has_levels else label[0] for label in labels]
@@ -145,11 +157,15 @@ def _squared_error(model: Any, table: Any, truth: np.ndarray) -> np.ndarray:
     return squared
 
 
-def _modalities(layout: Layout, known: np.ndarray) -> Iterator[np.ndarray]:
-    """Entries to hide, one modality after the other."""
-    present = np.stack([known[:, columns].any(axis=1) for columns in layout.columns])  # (M, n)
+def _modalities(layout: Layout, known: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
+    """Entries to hide, one modality after the other, in whole sequences."""
+    starts = np.cumsum(lengths) - lengths
+    present = np.stack(
+        [np.logical_or.reduceat(known[:, columns].any(axis=1), starts) for columns in layout.columns]
+    )  # (M, n)
     for index, columns in enumerate(layout.columns):
-        rows = present[index] & np.delete(present, index, axis=0).any(axis=0)
+        chosen = present[index] & np.delete(present, index, axis=0).any(axis=0)
+        rows = np.repeat(chosen, lengths)
         if rows.any():
             hidden = np.zeros(known.shape, dtype=bool)
             hidden[np.ix_(rows, columns)] = True

@@ -28,7 +28,166 @@ RECURRENCES = ("latent", "completed")
 
 
 class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
-    """Variational recurrent network."""
+    r"""Variational recurrent network of sequences in which modalities, steps or cells may be missing.
+
+    Learns a joint density of several groups of features (modalities) along sequences of any lengths, from
+    sequences that are complete or have gaps: whole modalities, stretches, single steps, single cells. Use it
+    to complete what is missing from what came before and after, to forecast, to filter step by step, to get
+    features of sequences for other estimators in a Pipeline, to draw new sequences, and to tell unlikely
+    sequences from likely ones.
+
+    Parameters
+    ----------
+    n_components : int, default=10
+        Number of latent variables of each step.
+    modalities : None, "prefix", dict or callable, default=None
+        How features form modalities, as in :class:`MultimodalVAE`: for arrays, for example
+        ``{"accelerometer": slice(0, 3), "gyroscope": slice(3, 6)}``.
+    likelihood : str, callable or dict, default="auto"
+        Density of the values given the latent variables, as in :class:`MultimodalVAE`.
+    handle_unknown : {"error", "missing"}, default="error"
+        What to do, after ``fit``, about categories that it has not seen.
+    fusion : {"poe", "moe", "mopoe", "gpoe", "joint", "attention", "concat", "concat_zeros"} or callable, \
+            default="poe"
+        How modalities are combined. Under the rules of :class:`MultimodalVAE`, what they make of a step's
+        modalities is multiplied by the recurrent prior and, if ``smoothing``, by an expert that knows the
+        future; a step with nothing observed then or later has the prior for its posterior. "concat" gives
+        the features of all modalities, side by side, to one network that also sees the recurrent state; for
+        missing modalities stand learned tokens and a mask. "concat_zeros" puts zeros instead, without a mask.
+    objective : {"elbo", "unimodal_elbo"} or callable, default="elbo"
+        What training maximises; see :class:`ELBO` and :class:`UnimodalELBO`.
+    posterior : {"normal"} or posterior family, default="normal"
+        Posterior family of the latent variables of a step.
+    transition : {"gru", "lstm"} or callable, default="gru"
+        The recurrence. A callable ``f(n_inputs, n_hidden, n_layers)`` returns a Module, see
+        :mod:`skmm.networks.recurrence`.
+    hidden_size : int, default=64
+        Width of the recurrence, forward and backward.
+    n_layers : int, default=1
+        Layers of the recurrence, forward and backward.
+    recurrence : {"latent", "completed"}, default="latent"
+        What the recurrence is given of each step: its latent variables, or also its values, missing ones as
+        the model itself expects them. The latter has to run the decoders step by step, and is slower.
+    smoothing : bool, default=True
+        Whether to learn an expert that sums up, from the end to the start, what is observed after each step.
+        Without it, gaps are filled from the past alone, but for what later steps say by themselves.
+    smoothing_dropout : float, default=0.1
+        Probability with which a sequence is filtered in training, without the future's expert.
+    summary : {"last", "mean"}, default="last"
+        What :meth:`transform` returns of a sequence: the latent variables of its last observed step, or
+        their mean over observed steps.
+    beta : float, {"constant", "linear", "cyclical", "sigmoid"} or callable, default=0.3
+        Weight of the divergence from the prior: a number, or a schedule, as in :class:`MultimodalVAE`.
+    modality_dropout : float or dict, default=0.1
+        Probability with which a modality of a sequence is hidden from the encoders in training. As everywhere
+        here, hidden values are scored all the same: this is what trains completion.
+    burst_dropout : float or dict, default=0.5
+        Probability with which a modality loses a stretch of a sequence: of any length, anywhere, at the start
+        and at the end too. In half of the sequences all modalities lose the same.
+    step_dropout : float or dict, default=0.05
+        Mean share of a modality's steps that are hidden; the share is another one in each sequence.
+    cell_dropout : float or dict, default=0.0
+        Probability with which a single cell is hidden.
+    dropout : float or dict, default=0.0
+        Probability with which a hidden unit of encoders and decoders is dropped in training.
+    modality_weights : None, "auto" or dict, default=None
+        Weight of each modality's reconstruction in training, as in :class:`MultimodalVAE`.
+    encoders, decoders : dict, default=None
+        Networks by modality, as in :class:`MultimodalVAE`. They are given single steps; a decoder is given
+        the latent variables, and behind them the ``hidden_size`` numbers of the recurrent state.
+    hidden_layer_sizes : int or sequence of int, default=(64,)
+        Of the default encoders and decoders; () leaves the linear path.
+    activation : {"silu", "relu", "gelu", "elu", "tanh"}, default="silu"
+    max_iter : int or "auto", default="auto"
+        Number of epochs. "auto" takes about AUTO_STEPS steps.
+    batch_size : int or "auto", default="auto"
+        Sequences of a step. Sequences of like length are taken together.
+    learning_rate_init : float, default=0.01
+        Peak of the one-cycle learning rate of AdamW.
+    weight_decay : float, default=0.01
+    early_stopping : bool or "auto", default="auto"
+        Whether to set validation sequences aside, keep the weights that score best on them, and stop when
+        they have not improved for long. "auto" does so where at least 20 validation sequences hold data.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int or "auto", default="auto"
+        Epochs without improvement after which training stops. "auto" is a third of ``max_iter``, at least 20.
+    tol : float, default=1e-4
+        What counts as an improvement of the validation score, in nats per sequence.
+    n_draws : int, default=32
+        Latent paths per sequence over which :meth:`predict` averages; particles of :meth:`score`.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights, and the layout, of the last one.
+    device : str, default="cpu"
+        "cpu", "cuda", "cuda:1" or "auto". A fitted estimator falls back on the CPU where there is no GPU.
+    random_state : int, RandomState instance or None, default=None
+        Of initialisation, shuffling, dropout and sampling in ``fit``. The global generators of numpy and
+        torch are neither used nor changed.
+    verbose : bool or int, default=False
+        1 prints about twenty lines, 2 one per epoch.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        The trained network, in evaluation mode.
+    layout_ : Layout
+        Which columns form which modality, their types, locations and scales.
+    n_iter_ : int
+        Number of epochs run.
+    best_iter_ : int
+        Epoch whose weights were kept, from 1.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    validation_scores_ : list of float or None
+        Scores of validation sequences, as of :class:`MultimodalVAE`.
+    n_features_in_ : int
+        Number of features of a step.
+    feature_names_in_ : array of shape (n_features,)
+        Names seen in ``fit``, where X had string names.
+
+    See Also
+    --------
+    skmm.to_ragged, skmm.to_long, skmm.to_windows, skmm.resample_steps : From one form to another.
+    skmm.stack_modalities : Make sequences from separate recordings.
+
+    Notes
+    -----
+    *Sequences* are an array of shape (n_sequences, n_steps, n_features), in which every NaN is a gap to be
+    filled; a list of arrays or frames (n_steps, n_features), of any lengths; a frame with an index of two
+    levels, (sequence, time), whose rows may stand in any order; or a plain table, whose rows are sequences of
+    one step. Cross-validation splits arrays and lists by sequences, but a long frame by rows: use
+    ``GroupKFold`` with ``groups=X.index.get_level_values(0)``, or :func:`skmm.to_ragged` first.
+
+    With :math:`h_t` the output of the recurrence before step t, training maximises [1]_
+
+    .. math:: E_q \Big[ \sum_t \sum_m \log p(x_{t,m}|z_t, h_t) \Big]
+              - \beta \sum_t KL\big(q(z_t|h_t, x) \,\|\, p(z_t|h_t)\big), \quad
+              q(z_t|h_t, x) \propto p(z_t|h_t)\, b(z_t|x_{\ge t}) \prod_{m \in O_t} q_m(z_t|x_{t,m}).
+
+    All factors but the recurrent prior are computed for all steps at once. The future's expert b is absent
+    where nothing is observed from step t on, and in filtering: then the same model filters, forecasts, and
+    draws from the prior. Reports of one step given the steps before follow the path of posterior means;
+    expected values, quantiles and scores go over ``n_draws`` paths.
+
+    References
+    ----------
+    .. [1] Chung et al. (2015), "A Recurrent Latent Variable Model for Sequential Data", eq. 11.
+    .. [2] Wu and Goodman (2018), "Multimodal Generative Models for Scalable Weakly-Supervised Learning".
+    .. [3] Krishnan, Shalit and Sontag (2017), "Structured Inference Networks for Nonlinear State Space
+       Models", sec. 4: the backward recurrence.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmm import MultimodalVRNN
+    >>> from skmm.datasets import SPIRAL_MODALITIES, make_spirals
+    >>> X = make_spirals(40, 20, random_state=0)
+    >>> X[:10, 5:15, :2] = np.nan  # the first modality fails for a while
+    >>> vrnn = MultimodalVRNN(4, modalities=SPIRAL_MODALITIES, max_iter=5, random_state=0).fit(X)
+    >>> bool(np.isnan(vrnn.impute(X)).any())
+    False
+    >>> vrnn.forecast(X, 3).shape
+    (40, 3, 4)
+    """
 
     _parameter_constraints: dict[str, Any] = {
         **{
