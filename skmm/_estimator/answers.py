@@ -31,8 +31,6 @@ from skmm.inference.expectations import (
 )
 from skmm.inference.likelihoods import importance_sampled_bound
 
-N_QUANTILE_DRAWS = 512
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -63,6 +61,7 @@ class AnswersMixin(TransformerMixin):
     n_draws: int
     device: Any
     handle_unknown: str
+    _n_quantile_draws = 512  # per entry
     _bound: Any = staticmethod(importance_sampled_bound)
 
     # --- reading X -------------------------------------------------------------------------------------
@@ -307,7 +306,9 @@ class AnswersMixin(TransformerMixin):
     def _quantile_values(self, blocks: Any, levels: np.ndarray) -> Tensor:
         with self._ready() as (network, device):
             return self._finite(
-                predictive_quantiles(network, blocks, torch.tensor(levels), device, n_draws=N_QUANTILE_DRAWS)
+                predictive_quantiles(
+                    network, blocks, torch.tensor(levels), device, n_draws=self._n_quantile_draws
+                )
             )
 
     def _quantiles(self, opened: Steps, values: Tensor, q: Any) -> Any:

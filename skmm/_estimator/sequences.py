@@ -51,6 +51,7 @@ class SequenceAnswersMixin(AnswersMixin):
     summary: str
     _form: Form
     _n_usual_steps: int
+    _n_quantile_draws = 128  # whole paths, whose values are spread evenly over their distributions
     _bound: Any = staticmethod(particle_bound)
 
     def _open(self, X: Any) -> Steps:
@@ -360,6 +361,12 @@ class SequenceAnswersMixin(AnswersMixin):
             raise TypeError(
                 f"state must be what initial_state or step returned, got a {type(state).__name__}."
             )
+        widths = [part.shape[1:] for part in self.initial_state().tensors]
+        if [part.shape[1:] for part in state.tensors] != widths:
+            raise ValueError(
+                "state is that of an estimator with another recurrence; give what initial_state or step of "
+                "this one returned."
+            )
         opened = Steps.of_table(x)
         matrix = self._read_matrix(opened.table)
         if len(matrix) != state.n_sequences:
@@ -373,8 +380,11 @@ class SequenceAnswersMixin(AnswersMixin):
             before = tuple(tensor.to(device) for tensor in state.tensors)
             path = network.mean_path(rows.to(device), smooth=False, state=before)
             mean = path.posterior.rows(0).mean[:, 0].cpu()
-            if not mean.isfinite().all():
-                raise ValueError(f"No finite posterior: {network.culprit(rows.to(device))}.")
+            if not all(part.isfinite().all() for part in (mean, *path.state)):
+                raise ValueError(
+                    f"No finite posterior: {network.culprit(rows.to(device))}. Look for extreme values in x, "
+                    "and check your own encoders and decoders, if any."
+                )
         return mean.numpy(), FilterState(tuple(tensor.cpu() for tensor in path.state))
 
 

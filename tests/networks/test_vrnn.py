@@ -11,6 +11,7 @@ from skmm._torch import isolated_rng
 from skmm.inference.particles import particle_bound
 from skmm.networks.dense import Dense
 from skmm.networks.evidence import JoinedInference, ProductInference
+from skmm.networks.fused import FusedWalk
 from skmm.networks.recurrence import TRANSITIONS, BackwardSummary
 from skmm.networks.vrnn import VRNNNetwork
 from skmm.probability.fusion import Sizes, build_fusion
@@ -398,3 +399,52 @@ def test_follow_gives_what_decoders_saw(blocks):
         network = make_network(**how)
         path = network.mean_path(blocks)
         same(network.follow(path.z[0]), path.code[0])
+
+
+class TestFusedWalk:
+    """The walk with the backward pass written out is the walk."""
+
+    @staticmethod
+    def loss_and_gradients(network, blocks, fused, monkeypatch):
+        if not fused:
+            monkeypatch.setattr(VRNNNetwork, "_is_common", lambda *_: False)
+        network.zero_grad()
+        with isolated_rng(2):
+            path = network.infer(blocks, 1)
+        log_likelihood = network.log_likelihood(network.decode(path.code), blocks)
+        loss = log_likelihood.sum() - 0.3 * path.kl.sum() + sum(state.square().sum() for state in path.state)
+        loss.backward()
+        return path, loss, {name: p.grad.clone() for name, p in network.named_parameters()}
+
+    @pytest.mark.parametrize("scale", [1.0, 30.0])  # the latter reaches the limits of the precision
+    def test_same_results_and_gradients(self, blocks, scale, monkeypatch):
+        network = make_network()
+        with torch.no_grad():
+            network.prior_head.weight *= scale
+        blocks = Blocks.from_joint(blocks.joint, blocks.joint_observed, blocks.sizes)
+        path, loss, gradients = self.loss_and_gradients(network, blocks, True, monkeypatch)
+        plain, plain_loss, plain_gradients = self.loss_and_gradients(network, blocks, False, monkeypatch)
+        same(loss, plain_loss, 1e-4)
+        for one, other in ((path.z, plain.z), (path.hidden, plain.hidden), (path.state[0], plain.state[0])):
+            same(one, other, 1e-4)
+        for name, gradient in gradients.items():
+            size = plain_gradients[name].abs().max()
+            assert size > 0
+            assert (gradient - plain_gradients[name]).abs().max() < 2e-4 * size, name
+
+    def test_is_taken_for_what_it_is_made_for_only(self, blocks):
+        for how in EVERY:
+            network = make_network(**how)
+            evidence = network.evidence(blocks, smooth=True)
+            assert network._is_common(evidence, 1) == (how in ({}, {"smoothing": False}))
+            assert not network._is_common(evidence, 2)
+
+    def test_gradients_in_double_precision(self):
+        """Against finite differences."""
+        with isolated_rng(0):
+            shapes = [(3, 2, 4), (3, 2, 2), (2, 5), (19, 5), (19,), (15, 2), (15,)]
+            said, *rest = [0.5 * torch.randn(shape, dtype=torch.float64) for shape in shapes]
+        arguments = [said.abs(), *rest]
+        for i, argument in enumerate(arguments):
+            argument.requires_grad_(i != 1)  # noise has none
+        assert torch.autograd.gradcheck(FusedWalk.apply, arguments)
