@@ -53,7 +53,7 @@ vrnn = skmm.MultimodalVRNN(batch_size=64, max_iter=80, random_state=0).fit(windo
 # %%
 # The analyser is away
 # --------------------
-# In a quarter of the test days, chosen at random, and for the whole day. What cheap sensors and weather show
+# For 24 hours at a time, in a quarter of the test record, chosen at random. What cheap sensors and weather show
 # in these hours stays. The record is completed as a whole: a list of one sequence. (A plain table would be
 # read as rows that have nothing to do with one another.)
 day = np.arange(len(test)) // 24

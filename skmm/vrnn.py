@@ -21,7 +21,7 @@ from skmm.networks.evidence import JoinedInference, ProductInference
 from skmm.networks.recurrence import TRANSITIONS, BackwardSummary
 from skmm.networks.vrnn import VRNNNetwork
 from skmm.probability.fusion import FUSIONS
-from skmm.probability.posteriors import POSTERIORS
+from skmm.probability.posteriors import POSTERIORS_OF_STEPS
 
 JOINED = {"concat": True, "concat_zeros": False}  # whether learned tokens stand for what is missing
 RECURRENCES = ("latent", "completed")
@@ -71,14 +71,14 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
     smoothing : bool, default=True
         Whether to learn an expert that sums up, from the end to the start, what is observed after each step.
         Without it, gaps are filled from the past alone, but for what later steps say by themselves.
-    smoothing_dropout : float, default=0.1
+    smoothing_dropout : float, default=0.05
         Probability with which a sequence is filtered in training, without the future's expert.
     summary : {"last", "mean"}, default="last"
         What :meth:`transform` returns of a sequence: the latent variables of its last observed step, or
         their mean over observed steps.
     beta : float, {"constant", "linear", "cyclical", "sigmoid"} or callable, default=0.3
         Weight of the divergence from the prior: a number, or a schedule, as in :class:`MultimodalVAE`.
-    modality_dropout : float or dict, default=0.1
+    modality_dropout : float or dict, default=0.05
         Probability with which a modality of a sequence is hidden from the encoders in training. As everywhere
         here, hidden values are scored all the same: this is what trains completion.
     burst_dropout : float or dict, default=0.5
@@ -86,8 +86,8 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         and at the end too. In half of the sequences all modalities lose the same.
     step_dropout : float or dict, default=0.05
         Mean share of a modality's steps that are hidden; the share is another one in each sequence.
-    cell_dropout : float or dict, default=0.0
-        Probability with which a single cell is hidden.
+    cell_dropout : float or dict, default=0.05
+        Mean share of a modality's cells that are hidden one by one; another one in each sequence.
     dropout : float or dict, default=0.0
         Probability with which a hidden unit of encoders and decoders is dropped in training.
     modality_weights : None, "auto" or dict, default=None
@@ -99,7 +99,7 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         Of the default encoders and decoders; () leaves the linear path.
     activation : {"silu", "relu", "gelu", "elu", "tanh"}, default="silu"
     max_iter : int or "auto", default="auto"
-        Number of epochs. "auto" takes about AUTO_STEPS steps.
+        Number of epochs. "auto" takes about 2000 steps.
     batch_size : int or "auto", default="auto"
         Sequences of a step. Sequences of like length are taken together.
     learning_rate_init : float, default=0.01
@@ -206,7 +206,8 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         "burst_dropout": [Interval(numbers.Real, 0, 1, closed="both"), dict],
         "summary": [StrOptions(set(SUMMARIES))],
     }
-    _auto_steps = 1500
+    _auto_steps = 2000
+    _max_validation = 20_000
 
     def __init__(
         self,
@@ -223,13 +224,13 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         n_layers: int = 1,
         recurrence: str = "latent",
         smoothing: bool = True,
-        smoothing_dropout: float = 0.1,
+        smoothing_dropout: float = 0.05,
         summary: str = "last",
         beta: Any = 0.3,
-        modality_dropout: Any = 0.1,
+        modality_dropout: Any = 0.05,
         burst_dropout: Any = 0.5,
         step_dropout: Any = 0.05,
-        cell_dropout: Any = 0.0,
+        cell_dropout: Any = 0.05,
         dropout: Any = 0.0,
         modality_weights: Any = None,
         encoders: dict[Hashable, Any] | None = None,
@@ -346,7 +347,7 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         )
 
     def _build(self, layout: Layout, makers: Sequence[Any]) -> nn.Module:
-        family = make_part(self.posterior, POSTERIORS)
+        family = make_part(self.posterior, POSTERIORS_OF_STEPS)
         likelihoods = self._likelihoods(layout, makers)
         n_raw = family.n_raw(self.n_components)
         n_inputs = [likelihood.n_inputs for likelihood in likelihoods]

@@ -13,7 +13,7 @@ N_STEPS = 12
 
 
 def turning_points(n, random_state):
-    """Points on circles that turn one way or the other, seen by two noisy sensors, and which way they turn."""
+    """Points on circles, seen by two noisy sensors, and which way they turn."""
     rng = np.random.RandomState(random_state)
     way = rng.randint(2, size=n)
     angle = rng.uniform(0, 2 * np.pi, n)[:, None] + (2 * way - 1)[:, None] * 0.6 * np.arange(N_STEPS)
@@ -149,7 +149,7 @@ def test_unimodal_objective():
 
 
 def test_spirals_beat_inversion_step_by_step():
-    """Of the first modality, given the second: who makes no use of the dynamics gets 2 * noise ** 2 at best."""
+    """Who makes no use of the dynamics gets 2 * noise ** 2 at best in the second direction."""
     X, test = make_spirals(300, 20, random_state=0), make_spirals(100, 20, random_state=1)
     model = skmm.MultimodalVRNN(
         6, modalities=SPIRAL_MODALITIES, max_iter=150, batch_size=50, hidden_size=32, random_state=0

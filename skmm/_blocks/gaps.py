@@ -21,11 +21,12 @@ class SequenceDropout:
 
     Parameters
     ----------
-    modality_rates, cell_rates : tuple of float
+    modality_rates : tuple of float
         As for :class:`Dropout`; a modality is hidden in the whole sequence.
-    step_rates : tuple of float
-        Mean share of a modality's steps that are hidden, one per modality. The share itself is drawn anew for
-        each sequence, from none to all: a model that has seen only one share completes no other one well.
+    cell_rates, step_rates : tuple of float
+        Mean share of a modality's cells, and of its steps, that are hidden, one per modality. The share
+        itself is drawn anew for each sequence, from none to all: a model that has seen only one share
+        completes no other one well.
     burst_rates : tuple of float
         Probability that a modality loses a stretch of a sequence. It has any length up to the whole sequence,
         and any place; the start and the end of a sequence are as likely to be lost as any step between.
@@ -43,27 +44,35 @@ class SequenceDropout:
 
     def __call__(self, blocks: Blocks) -> Blocks:
         """Draw which entries to hide, from torch's current generator."""
-        dropped = Dropout(self.modality_rates, self.cell_rates)(blocks)
-        if not any(self.step_rates) and not any(self.burst_rates):
+        dropped = Dropout(self.modality_rates, (0.0,) * len(blocks.sizes))(blocks)
+        if not any((*self.cell_rates, *self.step_rates, *self.burst_rates)):
             return dropped
         alike = torch.rand(blocks.n_rows, device=blocks.joint.device) < SHARE_ALIKE
         hidden = self._steps(blocks, alike) | self._bursts(blocks, alike)
         sizes = torch.tensor(blocks.sizes, device=hidden.device)
         hidden = hidden.repeat_interleave(sizes, dim=0, output_size=sum(blocks.sizes)).movedim(0, -1)
-        observed = dropped.joint_observed & ~hidden
+        observed = dropped.joint_observed & ~hidden & ~self._cells(blocks)
         emptied = per_row(~observed.flatten(1).any(1), observed)
         return Blocks.from_joint(
             blocks.joint, torch.where(emptied, blocks.joint_observed, observed), blocks.sizes
         )
+
+    def _cells(self, blocks: Blocks) -> Tensor:
+        """Single cells, (n, n_steps, n_features)."""
+        if not any(self.cell_rates):
+            return torch.zeros_like(blocks.joint_observed)
+        rate = torch.tensor(self.cell_rates, device=blocks.joint.device, dtype=torch.float32)
+        share = _share(torch.rand(blocks.n_rows, len(rate), device=rate.device, dtype=torch.float32), rate)
+        sizes = torch.tensor(blocks.sizes, device=rate.device)
+        share = share.repeat_interleave(sizes, dim=1, output_size=sum(blocks.sizes))
+        return torch.rand(blocks.joint.shape, device=rate.device, dtype=torch.float32) < share[:, None]
 
     def _steps(self, blocks: Blocks, alike: Tensor) -> Tensor:
         """Single steps, (n_modalities, n, n_steps)."""
         n_modalities, n, n_steps = blocks.present.shape
         rate = torch.tensor(self.step_rates, device=alike.device, dtype=torch.float32)[:, None]  # (M, 1)
         draws = _draw(n_modalities, n, n_steps + 1, alike)
-        # the share u ** ((1 - r) / r), with u uniform, has mean r
-        share = torch.where(rate > 0, draws[..., 0] ** ((1 - rate) / rate.clamp_min(1e-12)), 0.0)
-        return draws[..., 1:] < share[..., None]
+        return draws[..., 1:] < _share(draws[..., 0], rate)[..., None]
 
     def _bursts(self, blocks: Blocks, alike: Tensor) -> Tensor:
         """Stretches, (n_modalities, n, n_steps)."""
@@ -77,6 +86,11 @@ class SequenceDropout:
         start = (place * (reach + length)).floor() - length
         inside = (step >= start[..., None]) & (step < (start + length)[..., None])
         return inside & (lost < rate)[..., None]
+
+
+def _share(uniform: Tensor, rate: Tensor) -> Tensor:
+    """Shares between none and all, of mean ``rate``: powers of uniform numbers."""
+    return torch.where(rate > 0, uniform ** ((1 - rate) / rate.clamp_min(1e-12)), 0.0)
 
 
 def _draw(n_modalities: int, n: int, n_numbers: int, alike: Tensor) -> Tensor:

@@ -37,7 +37,6 @@ from skmm.training.trial import try_network, try_schedule
 
 MIN_AUTO_EPOCHS = 5
 MIN_VALIDATION_ROWS = 20
-MAX_VALIDATION_ROWS = 5000  # more would cost as much as training, and tell epochs apart no better
 MIN_AUTO_PATIENCE = 20  # epochs
 N_VALIDATION_DRAWS = 32
 FENCE_RANGES = 1.5  # below the lower quartile, in interquartile ranges: Tukey's rule for outliers
@@ -85,6 +84,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
         "verbose": ["verbose"],
     }
 
+    _max_validation = 5000  # rows, or steps: more would cost as much as training, and tell no more
     _auto_steps = 3000  # optimiser steps of max_iter="auto", whatever the number of rows
     module_: Any
     layout_: Layout
@@ -245,7 +245,8 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
         are least likely: on images it stops training long before completions are at their best. A mean that
         left the lower tail out would prefer models that are too sure of what is frequent.
         """
-        rows = validation.rows(slice(0, MAX_VALIDATION_ROWS))
+        n_rows = int(self._max_validation / float(validation.lengths.float().mean()))
+        rows = validation.rows(slice(0, max(n_rows, MIN_VALIDATION_ROWS)))
 
         def validate(network: nn.Module) -> float:
             bound = self._bound(network, rows, rows.joint.device, n_draws=N_VALIDATION_DRAWS)

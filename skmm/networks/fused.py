@@ -68,10 +68,9 @@ class FusedWalk(torch.autograd.Function):
             hidden[:-1], hidden[1:], raw, prior, gates, scale, noise, z, said, strict=True
         ):
             torch.addmm(state_bias, h, from_state, out=u)
-            relative_mean, log_precision, both, from_h = u.split(parts, dim=1)
-            root = (0.5 * log_precision.clamp(-MAX_LOG_PRECISION, MAX_LOG_PRECISION)).exp_()
-            torch.mul(relative_mean, root, out=p[:, :k])
-            torch.mul(root, root, out=p[:, k:])
+            mean, log_precision, both, from_h = u.split(parts, dim=1)
+            sure = torch.exp(log_precision.clamp(-MAX_LOG_PRECISION, MAX_LOG_PRECISION), out=p[:, k:])
+            torch.mul(mean, sure, out=p[:, :k])
             weighted_mean, precision = (p + known).chunk(2, dim=1)
             torch.rsqrt(precision, out=s)
             torch.mul(torch.addcmul(e, weighted_mean, s), s, out=point)
@@ -103,10 +102,8 @@ class FusedWalk(torch.autograd.Function):
         variance = scale.square()
         to_precision = -0.5 * scale * variance * (noise + 2 * (said + prior)[..., :k] * scale)
         to_said = torch.stack([variance, to_precision], dim=2)  # (T, n, 2, k)
-        root = prior[..., k:].sqrt()
-        free = 0.5 * root * (raw[..., k : 2 * k].abs() < MAX_LOG_PRECISION)
-        from_mean = torch.stack([root, free * raw[..., :k]], dim=2)
-        from_precision = 2 * free * root
+        from_precision = prior[..., k:] * (raw[..., k : 2 * k].abs() < MAX_LOG_PRECISION)
+        from_mean = torch.stack([prior[..., k:], from_precision * raw[..., :k]], dim=2)
         later = of_hidden[n_steps]
         by_gate = of_gates.unflatten(2, (3, size))
         by_part = of_said.unflatten(2, (2, k))

@@ -184,6 +184,8 @@ class VRNNNetwork(ModalNetwork):
             and type(self.transition) is GRUTransition
             and len(self.transition.cells) == 1
             and type(self.family) is NormalFamily
+            and not self.family.relative
+            and type(self.prior_head) is nn.Linear
             and isinstance(evidence, ProductEvidence)
             and evidence.log_weights is None
         )
@@ -191,12 +193,13 @@ class VRNNNetwork(ModalNetwork):
     def _walk_fused(self, evidence: ProductEvidence, noise: Tensor, state: State) -> Path:
         """One draw of the most common network; as :meth:`walk`, and faster."""
         (cell,) = self.transition.cells
+        head: Any = self.prior_head
         z, hidden, prior = FusedWalk.apply(
             evidence.natural[0, 0].transpose(0, 1).contiguous(),
             noise[0].transpose(0, 1).contiguous(),
             state[0],
-            torch.cat([self.prior_head.weight, cell.weight_hh]),
-            torch.cat([self.prior_head.bias, cell.bias_hh]),
+            torch.cat([head.weight, cell.weight_hh]),
+            torch.cat([head.bias, cell.bias_hh]),
             cell.weight_ih,
             cell.bias_ih,
         )

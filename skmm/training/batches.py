@@ -18,10 +18,11 @@ def shuffled_batches(blocks: Blocks | SequenceBlocks, batch_size: int) -> list[T
     blocks : Blocks or SequenceBlocks
     batch_size : int
     """
-    order = torch.randperm(blocks.n_rows, device=blocks.joint.device)
-    if not isinstance(blocks, SequenceBlocks) or bool((blocks.lengths == blocks.lengths[:1]).all()):
+    if not isinstance(blocks, SequenceBlocks):
+        return cut(torch.randperm(blocks.n_rows, device=blocks.joint.device), batch_size)
+    order = torch.randperm(blocks.n_rows)  # on the CPU, where lengths are
+    if bool((blocks.lengths == blocks.lengths[:1]).all()):
         return cut(order, batch_size)
-    order = order.cpu()
     pools = order.split(batch_size * BATCHES_PER_POOL)
     order = torch.cat([pool[blocks.lengths[pool].argsort(stable=True)] for pool in pools])
     batches = cut(order, batch_size)

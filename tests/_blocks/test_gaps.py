@@ -97,6 +97,7 @@ def test_a_sequence_keeps_something():
 def test_cells_are_hidden_one_by_one():
     dropped, _ = hidden_by(make_blocks(), cell=(0.2, 0.0))
     gone = ~dropped.joint_observed
-    assert share(gone[..., :2]) == pytest.approx(0.2, abs=0.01)
-    assert share(gone[..., 0] & gone[..., 1]) == pytest.approx(0.04, abs=0.01)
+    assert share(gone[..., :2]) == pytest.approx(0.2, abs=0.02)
+    # given the share s of a sequence, cells are independent: both of a step with probability E s^2 = 1/9
+    assert share(gone[..., 0] & gone[..., 1]) == pytest.approx(1 / 9, abs=0.02)
     assert not gone[..., 2].any()

@@ -19,7 +19,7 @@ from skmm.probability.likelihoods.continuous import Normal
 from skmm.probability.posteriors import NormalFamily
 
 CPU = torch.device("cpu")
-FAMILY = NormalFamily()
+FAMILY = NormalFamily(relative=False)
 K = 3
 SIZES = (2, 1)
 
@@ -265,11 +265,11 @@ def linear_gaussian():
     precision = (LOADING / NOISE) ** 2
     with torch.no_grad():
         encoder.weight.zero_()
-        encoder.weight[0, 0] = 1 / NOISE  # mean x / loading, in units of its deviation noise / loading
+        encoder.weight[0, 0] = 1 / LOADING
         encoder.bias.copy_(torch.tensor([0.0, math.log(precision)]))
         decoder.weight.copy_(torch.tensor([[LOADING, 0.0]]))
         decoder.bias.zero_()
-        prior_head.weight.copy_(torch.tensor([[DECAY / PROCESS], [0.0]]))
+        prior_head.weight.copy_(torch.tensor([[DECAY], [0.0]]))
         prior_head.bias.copy_(torch.tensor([0.0, -2 * math.log(PROCESS)]))
     likelihood = Normal(1)
     with torch.no_grad():
