@@ -18,7 +18,7 @@ from skmm._estimator.estimator import MultimodalEstimator
 from skmm._estimator.sequences import SUMMARIES, SequenceAnswersMixin
 from skmm._torch import RandomStateLike
 from skmm.networks.evidence import JoinedInference, ProductInference
-from skmm.networks.recurrence import TRANSITIONS, BackwardSummary
+from skmm.networks.recurrence import TRANSITIONS, BackwardSummary, build_transition
 from skmm.networks.vrnn import VRNNNetwork
 from skmm.probability.fusion import FUSIONS
 from skmm.probability.posteriors import POSTERIORS_OF_STEPS
@@ -354,8 +354,8 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         n_seen = sum(n_inputs) + sum(layout.sizes)
         size, n_layers = int(self.hidden_size), int(self.n_layers)
         completed = self.recurrence == "completed"
-        transition = make_part(
-            self.transition, TRANSITIONS, self.n_components + completed * sum(n_inputs), size, n_layers
+        transition = build_transition(
+            self.transition, self.n_components + completed * sum(n_inputs), size, n_layers
         )
         backward = None
         if self.smoothing:

@@ -8,6 +8,9 @@ ORDER = [
     "plot_beta_schedules.py",
     "plot_grid_search.py",
     "plot_convolutional_encoder.py",
+    "plot_spirals.py",
+    "plot_wearable_sensors.py",
+    "plot_air_quality.py",
 ]
 
 

@@ -93,6 +93,41 @@ class LSTMTransition(nn.Module):
 TRANSITIONS: dict[str, Any] = {"gru": GRUTransition, "lstm": LSTMTransition}
 
 
+def build_transition(spec: Any, n_inputs: int, n_hidden: int, n_layers: int) -> nn.Module:
+    """Make a transition.
+
+    Parameters
+    ----------
+    spec : str or callable
+        A name in ``TRANSITIONS``; or a class or function, called as ``spec(n_inputs, n_hidden, n_layers)``.
+    n_inputs, n_hidden, n_layers : int
+
+    Raises
+    ------
+    TypeError
+        If what the callable returns is not a transition.
+    ValueError
+        If its output has not ``n_hidden`` numbers.
+    """
+    made = (TRANSITIONS[spec] if isinstance(spec, str) else spec)(n_inputs, n_hidden, n_layers)
+    lacking = [method for method in ("initial", "output", "step") if not hasattr(made, method)]
+    if lacking or not isinstance(made, nn.Module):
+        raise TypeError(
+            f"transition must return a torch Module with methods initial, output and step, but {spec!r} "
+            f"returned {made!r}."
+        )
+    transition: Any = made
+    with torch.no_grad():
+        state = transition.step(transition.initial(2), torch.zeros(2, n_inputs))
+        shape = tuple(transition.output(state).shape)
+    if shape != (2, n_hidden):
+        raise ValueError(
+            f"The output of transition must have shape (n, {n_hidden}), as hidden_size says, but it has "
+            f"{shape} for 2 sequences."
+        )
+    return made
+
+
 class BackwardSummary(nn.Module):
     """What is observed after each step, summed up by a recurrence that runs from the end to the start.
 

@@ -12,7 +12,7 @@ from skmm.inference.particles import particle_bound
 from skmm.networks.dense import Dense
 from skmm.networks.evidence import JoinedInference, ProductInference
 from skmm.networks.fused import FusedWalk
-from skmm.networks.recurrence import TRANSITIONS, BackwardSummary
+from skmm.networks.recurrence import TRANSITIONS, BackwardSummary, build_transition
 from skmm.networks.vrnn import VRNNNetwork
 from skmm.probability.fusion import Sizes, build_fusion
 from skmm.probability.likelihoods.continuous import Normal
@@ -448,3 +448,35 @@ class TestFusedWalk:
         for i, argument in enumerate(arguments):
             argument.requires_grad_(i != 1)  # noise has none
         assert torch.autograd.gradcheck(FusedWalk.apply, arguments)
+
+
+class Wide(Shift):
+    """A state of as many numbers as there are latent variables."""
+
+    def __init__(self, n_inputs, n_hidden, n_layers):
+        super().__init__()
+        self.size = n_inputs
+
+    def initial(self, n):
+        return (torch.zeros(n, self.size),)
+
+
+class TestBuildTransition:
+    def test_users_own(self):
+        assert isinstance(build_transition(Wide, 3, 3, 1), Wide)
+        assert isinstance(build_transition(lambda *sizes: Wide(*sizes), 3, 3, 1), Wide)
+
+    @pytest.mark.parametrize("name", TRANSITIONS)
+    @pytest.mark.parametrize("n_layers", [1, 3])
+    def test_registered(self, name, n_layers):
+        with isolated_rng(0):
+            made = build_transition(name, 3, 5, n_layers)
+        state = made.step(made.initial(4), torch.ones(4, 3))
+        assert made.output(state).shape == (4, 5)
+        assert all(part.shape == (4, 5) for part in state)
+
+    def test_wrong_ones(self):
+        with pytest.raises(TypeError, match=r"transition must return a torch Module with methods initial"):
+            build_transition(lambda *sizes: None, 3, 3, 1)
+        with pytest.raises(ValueError, match=r"must have shape \(n, 4\), as hidden_size says, .* \(2, 3\)"):
+            build_transition(Wide, 3, 4, 1)

@@ -678,6 +678,8 @@ def test_tables_are_sequences_of_one_step(of_tables, name):
     decoded = estimator.inverse_transform(steps)
     assert type(decoded) is form
     assert decoded.shape == (N, D)
+    if name == "frame":
+        assert_index_equal(decoded.index, LABELS)
 
 
 @pytest.mark.parametrize("name", TABLES)
