@@ -53,9 +53,9 @@ vrnn = skmm.MultimodalVRNN(batch_size=64, max_iter=80, random_state=0).fit(windo
 # %%
 # The analyser is away
 # --------------------
-# For 24 hours at a time, in a quarter of the test record, chosen at random. What cheap sensors and weather show
-# in these hours stays. The record is completed as a whole: a list of one sequence. (A plain table would be
-# read as rows that have nothing to do with one another.)
+# For 24 hours at a time, in a quarter of the test record, chosen at random. What the cheap sensors and the
+# weather show in these hours stays. The record is completed as a whole: a list of one sequence. (A plain
+# table would be read as rows that have nothing to do with one another.)
 day = np.arange(len(test)) // 24
 away = np.isin(day, np.random.default_rng(0).choice(np.arange(1, day[-1]), size=day[-1] // 4, replace=False))
 seen = test.copy()

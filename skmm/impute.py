@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from skmm._blocks.containers import absent, frame_of
+from skmm._blocks.sequences import opened_by
 from skmm._estimator.atomic import unchanged_on_failure
 from skmm.vae import MultimodalVAE
 
@@ -125,14 +126,17 @@ class MultimodalImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             )
         estimator = MultimodalVAE() if self.estimator is None else clone(self.estimator, safe=False)
         estimator.fit(X)  # first, because it knows best what is wrong with X
-        validate_data(self, X, reset=True, skip_check_array=True)
-        lacking = absent(X).any(axis=0) if self.add_indicator else np.zeros(self.n_features_in_, dtype=bool)
+        table = opened_by(estimator, X).table
+        validate_data(self, table, reset=True, skip_check_array=True)
+        lacking = (
+            absent(table).any(axis=0) if self.add_indicator else np.zeros(self.n_features_in_, dtype=bool)
+        )
         self.estimator_ = estimator
         self.indicator_features_ = np.flatnonzero(lacking)
         self._flat_names = None
-        if isinstance(X, pd.DataFrame):
-            labels = _with_indicators(X.columns, self.indicator_features_)
-            if len(labels) > len(X.columns) and not labels.is_unique:
+        if isinstance(table, pd.DataFrame):
+            labels = _with_indicators(table.columns, self.indicator_features_)
+            if len(labels) > len(table.columns) and not labels.is_unique:
                 raise ValueError(
                     f"add_indicator=True would append a column labelled {labels[labels.duplicated()][0]!r}, "
                     "but X has one; rename it, or set add_indicator=False."
@@ -158,11 +162,13 @@ class MultimodalImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "estimator_")
         if not hasattr(self.estimator_, "n_features_in_"):  # otherwise it checks them itself
-            validate_data(self, X, reset=False, skip_check_array=True)
+            validate_data(self, opened_by(self.estimator_, X).table, reset=False, skip_check_array=True)
         completed = self.estimator_.impute(X)
         if not len(self.indicator_features_):
             return completed
-        return _append(completed, absent(X)[:, self.indicator_features_], self.indicator_features_)
+        opened, done = opened_by(self.estimator_, X), opened_by(self.estimator_, completed)
+        indicators = absent(opened.table)[:, self.indicator_features_]
+        return opened.join(_append(done.table, indicators, self.indicator_features_))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns that :meth:`transform` returns.

@@ -15,7 +15,7 @@ from skmm._blocks.columns import ORDERED
 from skmm._blocks.containers import check_table, to_matrix
 from skmm._blocks.corruption import blank
 from skmm._blocks.layout import Layout
-from skmm._blocks.sequences import Steps
+from skmm._blocks.sequences import opened_by
 from skmm._torch import RandomStateLike, as_random_state
 
 
@@ -73,7 +73,7 @@ def completion_error(
         raise ValueError(f"fraction must be a number between 0 and 1, got {fraction!r}.")
     model, X = _last_step(estimator, X)
     layout = model.layout_
-    opened = _opened(model, X)
+    opened = opened_by(model, X)
     matrix = _numbers(model, opened.table)
     known = ~np.isnan(matrix) & layout.informative
     squared, count = np.zeros(len(layout.names)), np.zeros(len(layout.names), dtype=int)
@@ -111,11 +111,6 @@ def _last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
     return estimator, X
 
 
-def _opened(model: Any, X: Any) -> Steps:
-    """X as one table: of its rows, or of all steps of its sequences."""
-    return getattr(model, "_open", Steps.of_table)(X)
-
-
 def _numbers(model: Any, table: Any) -> np.ndarray:
     """Numbers of a table as the model reads it; categories by their position."""
     handle_unknown = getattr(model, "handle_unknown", "error")
@@ -143,10 +138,12 @@ def category_score(probabilities: np.ndarray, codes: np.ndarray, kind: str) -> n
 def _squared_error(model: Any, X: Any, truth: np.ndarray) -> np.ndarray:
     """Squared error of every entry, in units of what is known without the row, (n_samples, n_features)."""
     layout = model.layout_
-    squared = np.square((_numbers(model, _opened(model, model.predict(X)).table) - truth) / layout.deviation)
+    squared = np.square(
+        (_numbers(model, opened_by(model, model.predict(X)).table) - truth) / layout.deviation
+    )
     categories = [j for j, column in enumerate(layout.types) if column.n_categories]
     if categories:
-        probabilities = _opened(model, model.predict_category_proba(X)).table
+        probabilities = opened_by(model, model.predict_category_proba(X)).table
         labels = list(probabilities.columns)
         has_levels = probabilities.columns.nlevels > 2
         owners = [label[:-1] if has_levels else label[0] for label in labels]
@@ -200,7 +197,9 @@ def _nothing_hidden(layout: Layout, hide: str, fraction: float) -> str:
 
 
 def concordance_correlation(y_true: Any, y_pred: Any, *, average: str = "sequences") -> float:
-    """Lin's concordance correlation coefficient [1]_: how nearly predictions equal the truth.
+    """Lin's concordance correlation coefficient: how nearly predictions equal the truth.
+
+    As defined in [1]_.
 
     Unlike Pearson's correlation, it also takes off for predictions that are too high, too low, or of another
     spread. 1 for equality, 0 for no relation, -1 for the opposite deviations from a common mean.

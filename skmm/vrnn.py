@@ -47,9 +47,9 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         Density of the values given the latent variables, as in :class:`MultimodalVAE`.
     handle_unknown : {"error", "missing"}, default="error"
         What to do, after ``fit``, about categories that it has not seen.
-    fusion : {"poe", "moe", "mopoe", "gpoe", "joint", "attention", "concat", "concat_zeros"} or callable, \
-            default="poe"
-        How modalities are combined. Under the rules of :class:`MultimodalVAE`, what they make of a step's
+    fusion : str or callable, default="poe"
+        How modalities are combined: "poe", "moe", "mopoe", "gpoe", "joint", "attention", "concat" or
+        "concat_zeros". Under the rules of :class:`MultimodalVAE`, the first six, what they make of a step's
         modalities is multiplied by the recurrent prior and, if ``smoothing``, by an expert that knows the
         future; a step with nothing observed then or later has the prior for its posterior. "concat" gives
         the features of all modalities, side by side, to one network that also sees the recurrent state; for

@@ -234,6 +234,8 @@ class Steps:
         if self.form == TABLE:
             labels = self.table.index
             names = [LEVELS[0] if labels.name is None else labels.name, LEVELS[1]]
+            if names[0] == LEVELS[1]:
+                names[1] = "step"
             times: Any = np.tile(np.arange(1, n_steps + 1), len(labels))
             return replace(template, index=_index(labels, n_steps, times, names))
         if self.form == LIST:
@@ -294,6 +296,11 @@ class Form:
         kind = ARRAY if self.kind == TABLE else self.kind
         index = _counted_index(lengths, self.names) if kind == LONG else None
         return Steps(kind, table, lengths, index=index).join(table)
+
+
+def opened_by(estimator: Any, X: Any) -> Steps:
+    """X as an estimator reads it: as one table of its rows, or of all steps of its sequences."""
+    return getattr(estimator, "_open", Steps.of_table)(X)
 
 
 def is_sequences(X: Any) -> bool:

@@ -32,7 +32,7 @@ class BuildingMixin:
     def _rates(self, parameter: str, names: Sequence[Hashable]) -> tuple[float, ...]:
         """Probabilities, one per modality."""
         rates = by_modality(getattr(self, parameter), names, parameter=parameter, default=0.0)
-        certain = parameter == "modality_dropout"  # the only one where 1 leaves something to learn from
+        certain = parameter in ("modality_dropout", "burst_dropout")  # where 1 leaves something to learn from
         for name, rate in zip(names, rates, strict=True):
             if not isinstance(rate, numbers.Real) or not (0 <= float(rate) < 1 or (certain and rate == 1)):
                 raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from skmm.inference.expectations import decoded_path, summary
 from skmm.inference.particles import particle_bound
 
 SUMMARIES = ("last", "mean")
+TIMES = (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,15 @@ class SequenceAnswersMixin(AnswersMixin):
     _bound: Any = staticmethod(particle_bound)
 
     def _open(self, X: Any) -> Steps:
-        return Steps.of(X)
+        opened = Steps.of(X)
+        if opened.form == "table" and isinstance(getattr(X, "index", None), TIMES):
+            warnings.warn(
+                "X is a frame with one time per row, and its rows are read as sequences of one step each. Give "
+                "[X] if it is one record of many steps, and cut a long one with skmm.to_windows for fit.",
+                UserWarning,
+                stacklevel=4,
+            )
+        return opened
 
     def _cut(self, rows: Blocks, opened: Steps) -> SequenceBlocks:
         return SequenceBlocks.from_table(rows, torch.as_tensor(opened.lengths, dtype=torch.long))

@@ -43,7 +43,9 @@ _DAYS = np.array([0.95, 1.08, 1.10, 1.12, 1.15, 0.90, 0.70])
 
 
 def load_air_quality(path: str | os.PathLike[str]) -> Bunch:
-    """Load UCI Air Quality [1]_: one long hourly record of an analyser, cheap sensors and the weather.
+    """Load UCI Air Quality: one long hourly record of an analyser, cheap sensors and the weather.
+
+    The record is that of [1]_.
 
     Nothing is downloaded, and the data do not come with the library: see the notes for the file.
 

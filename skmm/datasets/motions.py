@@ -85,7 +85,9 @@ _ACTIVITIES: dict[str, _Gait | _Strokes] = {
 
 
 def load_basic_motions(path: str | os.PathLike[str]) -> Bunch:
-    """Load BasicMotions [1]_: recordings of a smart watch, an accelerometer and a gyroscope.
+    """Load BasicMotions: recordings of a smart watch, an accelerometer and a gyroscope.
+
+    The recordings are those of [1]_.
 
     Nothing is downloaded, and the data do not come with the library: see the notes for the file.
 

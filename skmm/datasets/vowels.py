@@ -21,7 +21,9 @@ The two modalities are no part of the origin: they are the lower and the upper s
 
 
 def load_japanese_vowels(path: str | os.PathLike[str]) -> Bunch:
-    """Load utterances of Japanese vowels [1]_: sequences of unequal lengths, cut into two modalities.
+    """Load utterances of Japanese vowels: sequences of unequal lengths, cut into two modalities.
+
+    The recordings are those of [1]_.
 
     Nothing is downloaded, and the data do not come with the library: see the notes for the file.
 

@@ -555,15 +555,8 @@ def test_fusion_of_a_user(X):
     np.testing.assert_array_equal(make(fusion=product).fit(X).transform(X), make().fit(X).transform(X))
 
 
-@pytest.mark.parametrize("name", ["gru", "lstm"])
-def test_transition_of_a_user(X, name):
-    """A class is made with the numbers that the built-in ones are made with; a module is copied."""
-    with isolated_rng(0):
-        module = GRUTransition(2, 4, 1)
-    before = copy.deepcopy(module.state_dict())
-    for transition in (GRUTransition, module):
-        assert np.isfinite(make(transition=transition).fit(X).transform(X)).all()
-    assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
+def narrow(n_inputs, n_hidden, n_layers):
+    return GRUTransition(n_inputs, n_hidden - 1, n_layers)
 
 
 class NoTransition(nn.Module):
@@ -571,11 +564,34 @@ class NoTransition(nn.Module):
         super().__init__()
 
 
+def test_transition_of_a_user(X):
+    """A class, or a function that makes one, is called with what the built-in ones are made with."""
+    expected = make(transition="gru").fit(X).transform(X)
+    for transition in (GRUTransition, lambda *sizes: GRUTransition(*sizes)):
+        np.testing.assert_array_equal(make(transition=transition).fit(X).transform(X), expected)
+
+
+with isolated_rng(0):
+    TRANSITION = GRUTransition(2, 4, 1)
+
+
 @pytest.mark.parametrize(
-    "transition", [NoTransition, NoTransition(), len], ids=["class", "module", "function"]
+    ("transition", "error", "message"),
+    [
+        (NoTransition, TypeError, r"transition must return .* initial, output and step, but .*NoTransition"),
+        (lambda *sizes: 3, TypeError, r"transition must return a torch Module .* returned 3"),
+        (
+            narrow,
+            ValueError,
+            r"output of transition must have shape \(n, 4\), as hidden_size says, .*\(2, 3\)",
+        ),
+        (TRANSITION, TypeError, r"transition.*n_inputs, n_hidden, n_layers"),
+        (len, TypeError, r"transition.*n_inputs, n_hidden, n_layers"),
+    ],
+    ids=["no methods", "no module", "width", "module itself", "signature"],
 )
-def test_transitions_that_are_none(X, transition):
-    with pytest.raises((TypeError, ValueError), match=r"transition must .*initial.*output.*step"):
+def test_transitions_that_are_none(X, transition, error, message):
+    with pytest.raises(error, match=message):
         make(transition=transition).fit(X)
 
 

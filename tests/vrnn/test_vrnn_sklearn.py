@@ -137,7 +137,14 @@ def assert_same_results(first, second, X):
 
 CONFIGURATIONS = [
     tiny(),
-    tiny(fusion="concat", transition="lstm", recurrence="completed"),
+    # of this size, as MKL rounds products of narrower matrices by where a row stands in them
+    tiny(
+        fusion="concat",
+        transition="lstm",
+        recurrence="completed",
+        hidden_size=12,
+        hidden_layer_sizes=(16,),
+    ),
     tiny(
         modalities=Halves(),
         smoothing=False,
