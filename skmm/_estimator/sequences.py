@@ -60,8 +60,8 @@ class SequenceAnswersMixin(AnswersMixin):
         opened = Steps.of(X)
         if opened.form == "table" and isinstance(getattr(X, "index", None), TIMES):
             warnings.warn(
-                "X is a frame with one time per row, and its rows are read as sequences of one step each. Give "
-                "[X] if it is one record of many steps, and cut a long one with skmm.to_windows for fit.",
+                "X is a frame with one time per row, and its rows are read as sequences of one step each. "
+                "Give [X] if it is one record of many steps; cut a long one with skmm.to_windows for fit.",
                 UserWarning,
                 stacklevel=4,
             )
