@@ -73,9 +73,9 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         Without it, gaps are filled from the past alone, but for what later steps say by themselves.
     smoothing_dropout : float, default=0.05
         Probability with which a sequence is filtered in training, without the future's expert.
-    summary : {"last", "mean"}, default="last"
-        What :meth:`transform` returns of a sequence: the latent variables of its last observed step, or
-        their mean over observed steps.
+    summary : {"last", "mean"}, default="mean"
+        What :meth:`transform` returns of a sequence: the mean of the latent variables over observed steps, or
+        those of the last observed step.
     beta : float, {"constant", "linear", "cyclical", "sigmoid"} or callable, default=0.3
         Weight of the divergence from the prior: a number, or a schedule, as in :class:`MultimodalVAE`.
     modality_dropout : float or dict, default=0.05
@@ -225,7 +225,7 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         recurrence: str = "latent",
         smoothing: bool = True,
         smoothing_dropout: float = 0.05,
-        summary: str = "last",
+        summary: str = "mean",
         beta: Any = 0.3,
         modality_dropout: Any = 0.05,
         burst_dropout: Any = 0.5,

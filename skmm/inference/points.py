@@ -84,8 +84,8 @@ def at_mean(network: Any, blocks: Any, device: torch.device, *, smooth: bool = T
     """One point for each row: the posterior's mean."""
     if isinstance(blocks, SequenceBlocks):
 
-        def silence(n: int, n_steps: int) -> tuple[Tensor, Tensor, None]:
-            return torch.zeros(1, 1, n_steps, network.n_components), torch.full((1, 1, n_steps), 0.5), None
+        def silence(n: int, n_steps: int) -> tuple[Tensor, None, None]:
+            return torch.zeros(1, 1, n_steps, network.n_components), None, None
 
         yield from _along(network, blocks, device, 1, lambda: silence, smooth)
         return
@@ -204,7 +204,7 @@ def _along(
     blocks: SequenceBlocks,
     device: torch.device,
     n_draws: int,
-    begin: Callable[[], Callable[[int, int], tuple[Tensor, Tensor, Tensor | None]]],
+    begin: Callable[[], Callable[[int, int], tuple[Tensor, Tensor | None, Tensor | None]]],
     smooth: bool,
 ) -> Iterator[Piece]:
     """Walk along sequences; ``begin()(n, n_steps)`` gives noise, part and level for the next steps."""
@@ -216,7 +216,8 @@ def _along(
             index = slice(start, start + n_steps)
             some = rows.steps(index)
             noise, part, level = take(*some.joint.shape[:2])
-            path = network.walk(evidence.steps(index), noise.to(device), part.to(device), some, state)
+            chosen = None if part is None else part.to(device)
+            path = network.walk(evidence.steps(index), noise.to(device), chosen, some, state)
             state = path.state
             posterior = path.posterior.rows(0)
             _check_finite(network, rows, posterior)

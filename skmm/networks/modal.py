@@ -174,12 +174,15 @@ class ModalNetwork(nn.Module):
             for name, rows in zip(self.names, wrong, strict=True):
                 if rows.any():
                     return f"the encoder of modality {name!r} returned NaN or infinite numbers"
+        # decoders first, of what they were given that is finite: a recurrence may pass on what they return
+        code = self.central(blocks)
+        code = code[code.isfinite().all(-1)]
+        for name, distribution in zip(self.names, self.decode(code), strict=True):
+            if not (distribution.mean.isfinite().all() and distribution.stddev.isfinite().all()):
+                return f"the decoder of modality {name!r} returned NaN or infinite numbers"
         posterior = self.posterior(blocks)
         if not (posterior.mean.isfinite().all() and posterior.stddev.isfinite().all()):
             return "the fusion of the modalities returned NaN or infinite numbers"
-        for name, distribution in zip(self.names, self.decode(self.central(blocks)), strict=True):
-            if not (distribution.mean.isfinite().all() and distribution.stddev.isfinite().all()):
-                return f"the decoder of modality {name!r} returned NaN or infinite numbers"
         return (
             "no single part of the network returned NaN or infinite numbers, but their result is not finite"
         )

@@ -109,7 +109,14 @@ def build_transition(spec: Any, n_inputs: int, n_hidden: int, n_layers: int) -> 
     ValueError
         If its output has not ``n_hidden`` numbers.
     """
-    made = (TRANSITIONS[spec] if isinstance(spec, str) else spec)(n_inputs, n_hidden, n_layers)
+    maker = TRANSITIONS[spec] if isinstance(spec, str) else spec
+    try:
+        made = maker(n_inputs, n_hidden, n_layers)
+    except (TypeError, NotImplementedError) as error:  # of a Module, which is callable too
+        raise TypeError(
+            f"transition is called as f(n_inputs, n_hidden, n_layers), here ({n_inputs}, {n_hidden}, "
+            f"{n_layers}), but {spec!r} failed: {error}"
+        ) from error
     lacking = [method for method in ("initial", "output", "step") if not hasattr(made, method)]
     if lacking or not isinstance(made, nn.Module):
         raise TypeError(

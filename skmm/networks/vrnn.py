@@ -122,7 +122,7 @@ class VRNNNetwork(ModalNetwork):
         self,
         evidence: Any,
         noise: Tensor,
-        part: Tensor,
+        part: Tensor | None,
         blocks: Blocks,
         state: State | None = None,
     ) -> Path:
@@ -134,8 +134,8 @@ class VRNNNetwork(ModalNetwork):
             See :mod:`skmm.networks.evidence`.
         noise : Tensor of shape (n_draws, 1 or n, n_steps, n_components)
             Standard normal.
-        part : Tensor of shape (n_draws, 1 or n, n_steps)
-            Uniform on [0, 1): chooses the part of a mixture.
+        part : Tensor of shape (n_draws, 1 or n, n_steps) or None
+            Uniform on [0, 1): chooses the part of a mixture. None takes the mean instead of a point.
         blocks : Blocks
             The values that the evidence came from, for a recurrence on completed inputs.
         state : tuple of Tensors or None
@@ -154,13 +154,14 @@ class VRNNNetwork(ModalNetwork):
         for said, e, u, values, observed in zip(
             evidence.unbind(),
             noise.unbind(2),
-            part.unbind(2),
+            part.unbind(2) if part is not None else [None] * noise.shape[2],
             blocks.joint.unbind(1),
             blocks.joint_observed.unbind(1),
             strict=True,
         ):
             h, prior, natural, weights = self._naturals(state, said, n_draws)
-            z = self.family.posterior(natural, weights).at(e[None], u[None])[0]
+            posterior = self.family.posterior(natural, weights)
+            z = posterior.mean if u is None else posterior.at(e[None], u[None])[0]
             draws.append(z)
             hidden.append(h)
             priors.append(prior)
@@ -260,8 +261,7 @@ class VRNNNetwork(ModalNetwork):
         """The path on which every latent point is at the mean of its posterior."""
         shape = (1, *blocks.joint.shape[:-1])
         noise = torch.zeros(*shape, self.n_components, device=blocks.joint.device, dtype=torch.float32)
-        part = torch.full(shape, 0.5, device=blocks.joint.device, dtype=torch.float32)
-        return self.walk(self.evidence(blocks, smooth=smooth), noise, part, blocks, state)
+        return self.walk(self.evidence(blocks, smooth=smooth), noise, None, blocks, state)
 
     def follow(self, z: Tensor) -> Tensor:
         """What decoders are given along paths (n, n_steps, n_components)."""
