@@ -157,10 +157,10 @@ class ReferenceVRNN(nn.Module):
 
 
 def _natural(raw: Tensor) -> Tensor:
-    """Precision-weighted mean, and precision, from a mean over its deviation and the log-precision."""
-    relative_mean, log_precision = raw.chunk(2, dim=-1)
-    root = (log_precision.clamp(-MAX_LOG_PRECISION, MAX_LOG_PRECISION) / 2).exp()
-    return torch.cat([relative_mean * root, root**2], dim=-1)
+    """Precision-weighted mean, and precision, from a mean and the log-precision."""
+    mean, log_precision = raw.chunk(2, dim=-1)
+    precision = log_precision.clamp(-MAX_LOG_PRECISION, MAX_LOG_PRECISION).exp()
+    return torch.cat([mean * precision, precision], dim=-1)
 
 
 def _moments(natural: Tensor) -> tuple[Tensor, Tensor]:

@@ -414,7 +414,8 @@ def test_summary_of_a_sequence_with_nothing_is_the_prior_at_its_first_step(leadi
 def test_summaries(leading, X):
     steps, seen = leading.transform_steps(X), ~np.isnan(X).all(axis=2)
     last = [N_STEPS - 1 - row[::-1].argmax() if row.any() else 0 for row in seen]
-    np.testing.assert_array_equal(leading.transform(X), steps[np.arange(N_SEQUENCES), last])
+    Z = copy.copy(leading).set_params(summary="last").transform(X)
+    np.testing.assert_array_equal(Z, steps[np.arange(N_SEQUENCES), last])
     mean = [z[row].mean(axis=0) if row.any() else z[0] for z, row in zip(steps, seen, strict=True)]
     Z = copy.copy(leading).set_params(summary="mean").transform(X)
     np.testing.assert_allclose(Z, mean, rtol=1e-5, atol=1e-6)
