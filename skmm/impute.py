@@ -158,7 +158,8 @@ class MultimodalImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             types. Indicators follow: bool columns of a frame, labelled ``missingindicator_<label>`` (under
             MultiIndex columns in the modality of their feature; ``("missingindicator", label)`` where
             labels are no strings), and 0 and 1 in the data type of everything else. ``set_output`` gives
-            frames the names of :meth:`get_feature_names_out`.
+            frames the names of :meth:`get_feature_names_out`; of sequences, it can do so with long frames
+            only.
         """
         check_is_fitted(self, "estimator_")
         if not hasattr(self.estimator_, "n_features_in_"):  # otherwise it checks them itself

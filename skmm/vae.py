@@ -243,15 +243,17 @@ class MultimodalVAE(MultimodalEstimator):
         prior = make_part(self.prior, PRIORS, self.n_components)
         likelihoods = self._likelihoods(layout, makers)
         n_raw = family.n_raw(self.n_components)
-        encoders, sees_mask = self._encoders(layout, likelihoods, n_raw)
-        decoders = self._decoders(layout, likelihoods, self.n_components)
+        encoders, decoders = [], []
+        for i, likelihood in enumerate(likelihoods):
+            encoders.append(self._encoder(layout, i, likelihood, n_raw))
+            decoders.append(self._decoder(layout, i, likelihood, self.n_components))
         fusion = self._fusion_rule(layout, likelihoods, n_raw)
         return VAENetwork(
             names=layout.names,
             encoders=encoders if getattr(fusion, "uses_experts", True) else [],
             decoders=decoders,
             likelihoods=likelihoods,
-            sees_mask=sees_mask,
+            sees_mask=self._sees_mask(layout),
             fusion=fusion,
             family=family,
             prior=prior,

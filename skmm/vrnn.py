@@ -13,6 +13,7 @@ from torch import nn
 from skmm._blocks.blocks import Blocks
 from skmm._blocks.gaps import SequenceDropout
 from skmm._blocks.layout import Layout
+from skmm._blocks.sequences import Steps
 from skmm._estimator.building import make_part
 from skmm._estimator.estimator import MultimodalEstimator
 from skmm._estimator.sequences import SUMMARIES, SequenceAnswersMixin
@@ -322,11 +323,11 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         """
         return super().fit(X, y)
 
-    def _fit(self, X: Any) -> None:
-        super()._fit(X)
-        opened = self._open(X)
+    def _fit(self, X: Any) -> Steps:
+        opened = super()._fit(X)
         self._form = opened.form_of_new
         self._n_usual_steps = max(1, round(float(np.median(opened.lengths))))
+        return opened
 
     def _objective(self) -> Any:
         objective = super()._objective()
@@ -361,8 +362,11 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         if self.smoothing:
             backward = BackwardSummary(n_seen, size, n_layers)
         is_joined = isinstance(self.fusion, str) and self.fusion in JOINED
+        encoders = [
+            self._encoder(layout, i, likelihood, size if is_joined else n_raw)
+            for i, likelihood in enumerate(likelihoods)
+        ]
         if is_joined:
-            encoders, sees_mask = self._encoders(layout, likelihoods, size)
             fusion: Any = None
             combine: nn.Module = JoinedInference(
                 family,
@@ -375,7 +379,6 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
                 dense=self._dense_with(max(self._rates("dropout", layout.names))),
             )
         else:
-            encoders, sees_mask = self._encoders(layout, likelihoods, n_raw)
             fusion = self._fusion_rule(layout, likelihoods, n_raw)
             combine = ProductInference(nn.Linear(size, n_raw) if self.smoothing else None)
             if not getattr(fusion, "uses_experts", True):
@@ -386,13 +389,17 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         return VRNNNetwork(
             names=layout.names,
             encoders=encoders,
-            decoders=self._decoders(layout, likelihoods, self.n_components + size),
+            decoders=[
+                self._decoder(layout, i, likelihood, self.n_components + size)
+                for i, likelihood in enumerate(likelihoods)
+            ],
             likelihoods=likelihoods,
-            sees_mask=sees_mask,
+            sees_mask=self._sees_mask(layout),
             fusion=fusion,
             family=family,
             weights=self._weights(layout.names, layout.sizes),
             n_components=self.n_components,
+            n_encoded=size if is_joined else None,
             transition=transition,
             prior_head=prior_head,
             combine=combine,

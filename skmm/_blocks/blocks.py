@@ -161,16 +161,22 @@ class SequenceBlocks:
         step = torch.arange(int(lengths.max()) if len(lengths) else 0)
         return torch.where(step < lengths, starts + step, -1)
 
+    def places(self) -> tuple[Tensor, Tensor]:
+        """Number within its sequence, and place in the table, of each step, (n_steps of all sequences,)."""
+        step = torch.arange(int(self.lengths.sum()))
+        step = step - (self.lengths.cumsum(0) - self.lengths).repeat_interleave(self.lengths)
+        return step, self.starts.repeat_interleave(self.lengths) + step
+
     def flat(self) -> Blocks:
         """The steps of these sequences, and no others, one below the other."""
-        position = self.positions()
-        return self.table.rows(position[position >= 0].to(self.joint.device))
+        return self.table.rows(self.places()[1].to(self.joint.device))
 
     def trimmed(self) -> SequenceBlocks:
         """The same without the steps behind the last one at which anything was observed."""
-        position = self.positions()
-        seen = self.table.present.any(0).cpu()[position.clamp_min(0)] & (position >= 0)
-        reach = torch.where(seen, torch.arange(1, seen.shape[1] + 1), 0).amax(1)
+        step, place = self.places()
+        reached = torch.where(self.table.present.any(0).cpu()[place], step + 1, 0)
+        owner = torch.arange(self.n_rows).repeat_interleave(self.lengths)
+        reach = torch.zeros(self.n_rows, dtype=torch.long).scatter_reduce(0, owner, reached, "amax")
         return SequenceBlocks(self.table, self.starts, reach)
 
     def with_data(self) -> SequenceBlocks:
@@ -201,10 +207,11 @@ class SequenceBlocks:
             torch.cat([empty.present, self.table.present], dim=1),
             self.sizes,
         )
-        old = self.positions() + 1  # the table's first row is empty now, and so are all steps that are new
-        position = torch.nn.functional.pad(old, (0, n_steps))
-        wanted = torch.arange(position.shape[1]) < lengths[:, None]
-        return SequenceBlocks.from_table(table.rows(position[wanted].to(self.joint.device)), lengths)
+        # the table's first row is empty now, and so are all steps that are new
+        index = torch.zeros(int(lengths.sum()), dtype=torch.long)
+        step, place = self.places()
+        index[(lengths.cumsum(0) - lengths).repeat_interleave(self.lengths) + step] = place + 1
+        return SequenceBlocks.from_table(table.rows(index.to(self.joint.device)), lengths)
 
     def last_steps(self, n_steps: int) -> Tensor:
         """Where, among the steps of :meth:`flat`, the last few of each sequence stand."""

@@ -23,6 +23,7 @@ from skmm._blocks.times import continued
 
 TABLE, ARRAY, LIST, LONG = "table", "array", "list", "long"
 LEVELS = ("sequence", "time")
+TIMES = (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +82,12 @@ class Steps:
         """Read the tables of a list, by their position in it."""
         parts = read_items(items)
         indices = tuple(part.index for part in parts) if isinstance(parts[0], pd.DataFrame) else None
+        for position, index in zip(items, indices or (), strict=False):
+            if isinstance(index, TIMES) and not (index.is_monotonic_increasing and index.is_unique):
+                raise ValueError(
+                    f"The times of item {position} of X do not increase from row to row; sort them with "
+                    ".sort_index(), and drop or average rows of the same time."
+                )
         counts = np.array([len(part) for part in parts], dtype=np.intp)
         return cls(LIST, concatenate(parts), counts, indices=indices)
 

@@ -129,10 +129,23 @@ def _by_calendar(dates: Sequence[pd.DatetimeIndex], ahead: pd.DatetimeIndex, n_s
     return parts[0].append(parts[1:])
 
 
+def _months(dates: pd.DatetimeIndex) -> pd.offsets.BaseOffset | None:
+    """Whole months from each date to the next, where they are always as many."""
+    local = dates.tz_localize(None)
+    apart = np.unique(np.diff(local.year * 12 + local.month))
+    if len(apart) != 1 or apart[0] <= 0 or local.is_month_start.all() or local.is_month_end.all():
+        return None  # starts and ends of months have steps of their own
+    step = pd.DateOffset(months=int(apart[0]))
+    return step if (local[:-1] + step == local[1:]).all() else None
+
+
 def _calendar_step(dates: pd.DatetimeIndex) -> pd.offsets.BaseOffset | None:
     """Step of dates that are not always equally far apart, but so by the calendar."""
     if len(dates) < 3:
         return None
+    months = _months(dates)
+    if months is not None:
+        return months
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it will return an offset, which to_offset takes too
         found = pd.infer_freq(dates)

@@ -50,35 +50,26 @@ class BuildingMixin:
             for columns in layout.columns
         ]
 
-    def _encoders(
-        self, layout: Layout, likelihoods: Sequence[Any], n_raw: int
-    ) -> tuple[list[nn.Module], list[bool]]:
-        """Encoders that return ``n_raw`` numbers, and whether each sees where values are missing."""
-        specs = self._by_modality("encoders", layout.names, None)
-        encoders: list[nn.Module] = []
-        for spec, likelihood, size, name, rate in zip(
-            specs, likelihoods, layout.sizes, layout.names, self._rates("dropout", layout.names), strict=True
-        ):
-            if spec is None:  # values, and where they are missing
-                encoders.append(self._dense(likelihood.n_inputs + size, n_raw, rate))
-            else:
-                encoders.append(
-                    build_network(spec, likelihood.n_inputs, n_raw, role="encoder", modality=name)
-                )
-        return encoders, [spec is None for spec in specs]
+    def _encoder(self, layout: Layout, i: int, likelihood: Any, n_raw: int) -> nn.Module:
+        """Encoder of a modality, that returns ``n_raw`` numbers."""
+        name = layout.names[i]
+        spec = self._by_modality("encoders", layout.names, None)[i]
+        if spec is None:  # values, and where they are missing
+            rate = self._rates("dropout", layout.names)[i]
+            return self._dense(likelihood.n_inputs + layout.sizes[i], n_raw, rate)
+        return build_network(spec, likelihood.n_inputs, n_raw, role="encoder", modality=name)
 
-    def _decoders(self, layout: Layout, likelihoods: Sequence[Any], n_code: int) -> list[nn.Module]:
-        """Decoders of what ``n_code`` numbers say."""
-        specs = self._by_modality("decoders", layout.names, None)
-        decoders: list[nn.Module] = []
-        for spec, likelihood, name, rate in zip(
-            specs, likelihoods, layout.names, self._rates("dropout", layout.names), strict=True
-        ):
-            if spec is None:
-                decoders.append(self._dense(n_code, likelihood.n_raw, rate))
-            else:
-                decoders.append(build_network(spec, n_code, likelihood.n_raw, role="decoder", modality=name))
-        return decoders
+    def _decoder(self, layout: Layout, i: int, likelihood: Any, n_code: int) -> nn.Module:
+        """Decoder of a modality, of what ``n_code`` numbers say."""
+        name = layout.names[i]
+        spec = self._by_modality("decoders", layout.names, None)[i]
+        if spec is None:
+            return self._dense(n_code, likelihood.n_raw, self._rates("dropout", layout.names)[i])
+        return build_network(spec, n_code, likelihood.n_raw, role="decoder", modality=name)
+
+    def _sees_mask(self, layout: Layout) -> list[bool]:
+        """Whether the encoder of each modality is given where values are missing."""
+        return [spec is None for spec in self._by_modality("encoders", layout.names, None)]
 
     def _fusion_rule(self, layout: Layout, likelihoods: Sequence[Any], n_raw: int) -> Fusion:
         n_seen = tuple(
@@ -86,9 +77,7 @@ class BuildingMixin:
         )
         rate = max(self._rates("dropout", layout.names))
         fusion = build_fusion(self.fusion, Sizes(n_seen, n_raw, self._dense_with(rate)))
-        if not getattr(fusion, "uses_experts", True) and any(
-            spec is not None for spec in self._by_modality("encoders", layout.names, None)
-        ):
+        if not getattr(fusion, "uses_experts", True) and not all(self._sees_mask(layout)):
             raise ValueError(
                 f"fusion={self.fusion!r} has one encoder for all modalities and none for each, so that "
                 "`encoders` would not be used; choose another fusion, or encoders=None."

@@ -20,6 +20,7 @@ from skmm._blocks.containers import check_table, column_labels, column_types, to
 from skmm._blocks.corruption import Dropout
 from skmm._blocks.layout import Layout
 from skmm._blocks.modalities import resolve_modalities
+from skmm._blocks.sequences import Steps
 from skmm._estimator.answers import AnswersMixin, check_support
 from skmm._estimator.atomic import unchanged_on_failure
 from skmm._estimator.building import BuildingMixin, make_part
@@ -126,7 +127,8 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
             self._fit(X)
         return self
 
-    def _fit(self, X: Any) -> None:
+    def _fit(self, X: Any) -> Steps:
+        """Fit, and say how X was read."""
         self._validate_params()
         device = resolve_device(self.device)
         continued = bool(self.warm_start and hasattr(self, "module_"))
@@ -184,6 +186,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
         self.best_iter_ = history.best_epoch + 1
         self.loss_curve_ = history.loss
         self.validation_scores_ = history.validation or None
+        return opened
 
     def _learn_layout(self, X: Any) -> tuple[np.ndarray, Layout, list[Any]]:
         """Read a table for the first time; also find what makes the likelihood of each column."""

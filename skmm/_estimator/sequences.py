@@ -16,7 +16,7 @@ from torch import Tensor
 
 from skmm._blocks.blocks import Blocks, SequenceBlocks
 from skmm._blocks.containers import fill, stack
-from skmm._blocks.sequences import Form, Steps
+from skmm._blocks.sequences import TIMES, Form, Steps
 from skmm._estimator.answers import AnswersMixin, check_count, check_support
 from skmm._torch import RandomStateLike, draw_seed, isolated_rng
 from skmm.inference.draws import draw_completions, draw_paths
@@ -24,7 +24,6 @@ from skmm.inference.expectations import decoded_path, summary
 from skmm.inference.particles import particle_bound
 
 SUMMARIES = ("last", "mean")
-TIMES = (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,13 @@ class SequenceAnswersMixin(AnswersMixin):
             warnings.warn(
                 "X is a frame with one time per row, and its rows are read as sequences of one step each. "
                 "Give [X] if it is one record of many steps; cut a long one with skmm.to_windows for fit.",
+                UserWarning,
+                stacklevel=4,
+            )
+        if opened.form == "table" and isinstance(X, list | tuple) and getattr(X[0], "ndim", 0) == 1:
+            warnings.warn(
+                "X is a list of one-dimensional items, which are read as rows of a table: sequences of one "
+                "step each. Give item.reshape(-1, 1) if each is a sequence of one feature.",
                 UserWarning,
                 stacklevel=4,
             )

@@ -24,7 +24,7 @@ class ModalNetwork(nn.Module):
     names : sequence
         Modalities, for error messages.
     encoders : sequence of Modules
-        One per modality, (n, n_inputs) -> (n, family.n_raw(n_components)). None at all for a fusion rule that
+        One per modality, (n, n_inputs) -> (n, n_encoded). None at all for a fusion rule that
         does without experts.
     decoders : sequence of Modules
         One per modality, (n, n_code) -> (n, likelihood.n_raw).
@@ -38,6 +38,8 @@ class ModalNetwork(nn.Module):
         Weight of each modality's reconstruction in training.
     n_components : int
         Number of latent variables.
+    n_encoded : int or None
+        Numbers that an encoder returns; None for those of an expert, ``family.n_raw(n_components)``.
     """
 
     modality_weights: Tensor
@@ -55,6 +57,7 @@ class ModalNetwork(nn.Module):
         family: Any,
         weights: Sequence[float],
         n_components: int,
+        n_encoded: int | None = None,
     ) -> None:
         super().__init__()
         self.n_components = n_components
@@ -65,7 +68,7 @@ class ModalNetwork(nn.Module):
         self.sees_mask = tuple(sees_mask)
         self.fusion = fusion
         self.family = family
-        self.n_raw = family.n_raw(n_components)  # what an encoder returns
+        self.n_encoded = family.n_raw(n_components) if n_encoded is None else n_encoded
         self.register_buffer("modality_weights", torch.tensor(weights, dtype=torch.float32))
 
     @property
@@ -111,7 +114,7 @@ class ModalNetwork(nn.Module):
         return tuple(seen)
 
     def encode(self, inputs: Sequence[Tensor], blocks: Blocks) -> Tensor:
-        """What the encoders return, of absent modalities too, (n_modalities, ..., n_raw)."""
+        """What the encoders return, of absent modalities too, (n_modalities, ..., n_encoded)."""
         raw = []
         for encoder, likelihood, sees_mask, seen, observed in zip(
             self.encoders, self.likelihoods, self.sees_mask, inputs, blocks.observed, strict=True
@@ -128,7 +131,7 @@ class ModalNetwork(nn.Module):
         Masking what it says of the others would be too late: a division by zero inside it makes its own
         gradients NaN, and its batch statistics would count rows that are not there.
         """
-        raw = inputs.new_zeros(*present.shape, self.n_raw)
+        raw = inputs.new_zeros(*present.shape, self.n_encoded)
         if not present.any():
             return raw
         rows = inputs[present]

@@ -124,9 +124,19 @@ def build_transition(spec: Any, n_inputs: int, n_hidden: int, n_layers: int) -> 
             f"returned {made!r}."
         )
     transition: Any = made
-    with torch.no_grad():
-        state = transition.step(transition.initial(2), torch.zeros(2, n_inputs))
-        shape = tuple(transition.output(state).shape)
+    try:
+        with torch.no_grad():
+            start = transition.initial(2)
+            state = transition.step(start, torch.zeros(2, n_inputs))
+            shape = tuple(transition.output(state).shape)
+    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"transition {spec!r} failed on 2 sequences: {error}") from error
+    for method, parts in (("initial", start), ("step", state)):
+        if not isinstance(parts, tuple) or any(part.ndim != 2 or len(part) != 2 for part in parts):
+            raise ValueError(
+                f"{method} of transition must return a tuple of tensors of shape (n, n_hidden), but for 2 "
+                f"sequences it returned {parts!r}."
+            )
     if shape != (2, n_hidden):
         raise ValueError(
             f"The output of transition must have shape (n, {n_hidden}), as hidden_size says, but it has "
