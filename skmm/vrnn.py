@@ -132,18 +132,14 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         The trained network, in evaluation mode.
     layout_ : Layout
         Which columns form which modality, their types, locations and scales.
-    n_iter_ : int
-        Number of epochs run.
-    best_iter_ : int
-        Epoch whose weights were kept, from 1.
+    n_iter_, best_iter_ : int
+        Number of epochs run, and the epoch whose weights were kept, from 1.
     loss_curve_ : list of float
         Mean training loss of each epoch.
     validation_scores_ : list of float or None
         Scores of validation sequences, as of :class:`MultimodalVAE`.
-    n_features_in_ : int
-        Number of features of a step.
-    feature_names_in_ : array of shape (n_features,)
-        Names seen in ``fit``, where X had string names.
+    n_features_in_, feature_names_in_ : int, array of shape (n_features,)
+        Number of features of a step; their names, where X had string names.
 
     See Also
     --------
@@ -191,11 +187,7 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
     """
 
     _parameter_constraints: dict[str, Any] = {
-        **{
-            name: constraint
-            for name, constraint in MultimodalEstimator._parameter_constraints.items()
-            if name != "prior"
-        },
+        **{k: v for k, v in MultimodalEstimator._parameter_constraints.items() if k != "prior"},
         "fusion": [StrOptions({*FUSIONS, *JOINED}), callable],
         "transition": [StrOptions(set(TRANSITIONS)), callable],
         "hidden_size": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -314,12 +306,6 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
             If a parameter, or X, is not as it must be; the message says which and what to do.
         FloatingPointError
             If training diverges. As after every error, the estimator stays as it was before.
-
-        Warns
-        -----
-        UserWarning
-            If training is interrupted (Ctrl-C) after its first epoch: the estimator is fitted, with the best
-            weights so far.
         """
         return super().fit(X, y)
 

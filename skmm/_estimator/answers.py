@@ -5,7 +5,6 @@ from __future__ import annotations
 import numbers
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,10 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skmm._blocks.blocks import Blocks
-from skmm._blocks.containers import check_table, row_index, stack, to_matrix
+from skmm._blocks.containers import row_index, stack
 from skmm._blocks.layout import Layout
 from skmm._blocks.sequences import Steps
+from skmm._estimator.reading import Reading, ReadingMixin, check_count
 from skmm._torch import RandomStateLike, draw_seed, float32_by_default, inference_device, isolated_rng
 from skmm.inference.draws import draw_completions, draw_rows
 from skmm.inference.expectations import (
@@ -32,25 +31,7 @@ from skmm.inference.expectations import (
 from skmm.inference.likelihoods import importance_sampled_bound
 
 
-@dataclass(frozen=True)
-class Reading:
-    """A user's X, as it was read.
-
-    Parameters
-    ----------
-    opened : Steps
-        The table of its rows, or of its steps, and the way back.
-    matrix : float array of shape (n_rows of the table, n_features)
-        In the user's units and order; NaN where missing.
-    blocks : Blocks or SequenceBlocks
-    """
-
-    opened: Steps
-    matrix: np.ndarray
-    blocks: Any
-
-
-class AnswersMixin(TransformerMixin):
+class AnswersMixin(ReadingMixin, TransformerMixin):
     """Public methods of fitted estimators.
 
     They need ``module_`` and ``layout_``, and the parameters ``n_draws``, ``device`` and ``handle_unknown``.
@@ -63,31 +44,6 @@ class AnswersMixin(TransformerMixin):
     handle_unknown: str
     _n_quantile_draws = 512  # per entry
     _bound: Any = staticmethod(importance_sampled_bound)
-
-    # --- reading X -------------------------------------------------------------------------------------
-
-    def _read_matrix(self, X: Any) -> np.ndarray:
-        if not hasattr(self, "feature_names_in_"):  # otherwise scikit-learn checks the names
-            self.layout_.check_columns(X)
-        if self.handle_unknown not in ("error", "missing"):
-            raise ValueError(f"handle_unknown must be 'error' or 'missing', got {self.handle_unknown!r}.")
-        table = check_table(self, X, reset=False)
-        return to_matrix(table, self.layout_.types, handle_unknown=self.handle_unknown)
-
-    def _open(self, X: Any) -> Steps:
-        """Turn X into the one table that everything is read from, and keep the way back."""
-        return Steps.of_table(X)
-
-    def _cut(self, rows: Blocks, opened: Steps) -> Any:
-        """Turn rows of the table into what networks compute on."""
-        return rows
-
-    def _read(self, X: Any) -> Reading:
-        check_is_fitted(self, "module_")
-        opened = self._open(X)
-        matrix = self._read_matrix(opened.table)
-        check_support(self.module_, self.layout_, matrix)
-        return Reading(opened, matrix, self._cut(self.layout_.read(matrix), opened))
 
     def _finite(self, joint: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
         """Pass on results of the decoders, unless one of them is NaN or infinite.
@@ -427,18 +383,3 @@ class AnswersMixin(TransformerMixin):
         float
         """
         return float(np.mean(self.score_samples(X), dtype=np.float64))
-
-
-def check_count(value: Any, parameter: str) -> None:
-    """Raise ValueError if a parameter is not a positive whole number."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{parameter} must be a positive whole number, got {value!r}.")
-
-
-def check_support(network: Any, layout: Layout, matrix: np.ndarray) -> None:
-    """Raise ValueError where a likelihood has no density."""
-    values = torch.tensor(np.array(matrix, dtype=np.float64))
-    observed = ~values.isnan() & torch.tensor(layout.informative)
-    for name, likelihood, columns in zip(layout.names, network.likelihoods, layout.columns, strict=True):
-        chosen = columns.tolist()  # whatever memory the positions are in
-        likelihood.check(values[:, chosen], observed[:, chosen], name, [layout.labels[j] for j in chosen])

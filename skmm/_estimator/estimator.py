@@ -21,9 +21,10 @@ from skmm._blocks.corruption import Dropout
 from skmm._blocks.layout import Layout
 from skmm._blocks.modalities import resolve_modalities
 from skmm._blocks.sequences import Steps
-from skmm._estimator.answers import AnswersMixin, check_support
+from skmm._estimator.answers import AnswersMixin
 from skmm._estimator.atomic import unchanged_on_failure
 from skmm._estimator.building import BuildingMixin, make_part
+from skmm._estimator.reading import check_support
 from skmm._torch import draw_seed, float32_by_default, isolated_rng, resolve_device
 from skmm.networks.dense import ACTIVATIONS
 from skmm.probability.fusion import FUSIONS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,8 @@ from torch import Tensor
 from skmm._blocks.blocks import Blocks, SequenceBlocks
 from skmm._blocks.containers import fill, stack
 from skmm._blocks.sequences import TIMES, Form, Steps
-from skmm._estimator.answers import AnswersMixin, check_count, check_support
+from skmm._estimator.reading import check_count
+from skmm._estimator.streaming import StreamingMixin
 from skmm._torch import RandomStateLike, draw_seed, isolated_rng
 from skmm.inference.draws import draw_completions, draw_paths
 from skmm.inference.expectations import decoded_path, summary
@@ -26,24 +26,7 @@ from skmm.inference.particles import particle_bound
 SUMMARIES = ("last", "mean")
 
 
-@dataclass(frozen=True)
-class FilterState:
-    """What a filter knows of the steps so far; goes into ``step`` and comes out of it, and never changes.
-
-    Parameters
-    ----------
-    tensors : tuple of Tensors of shape (n_sequences, n_hidden)
-    """
-
-    tensors: tuple[Tensor, ...]
-
-    @property
-    def n_sequences(self) -> int:
-        """Number of sequences."""
-        return len(self.tensors[0])
-
-
-class SequenceAnswersMixin(AnswersMixin):
+class SequenceAnswersMixin(StreamingMixin):
     """Public methods of fitted estimators of sequences; left of :class:`AnswersMixin`'s other heirs.
 
     They need the parameter ``summary`` beside what :class:`AnswersMixin` needs, and ``_form``.
@@ -332,76 +315,6 @@ class SequenceAnswersMixin(AnswersMixin):
             steps = self._finite(draw_paths(network, int(n_samples), int(n_steps), device))
         table = self.layout_.restore(self.layout_.write(steps))
         return self._form.join_new(table, int(n_samples), int(n_steps))
-
-    # --- streaming -------------------------------------------------------------------------------------
-
-    def initial_state(self, n_sequences: int = 1) -> FilterState:
-        """State of a filter before the first step.
-
-        Parameters
-        ----------
-        n_sequences : int, default=1
-            Number of sequences that are filtered side by side.
-
-        Returns
-        -------
-        FilterState
-        """
-        check_is_fitted(self, "module_")
-        check_count(n_sequences, "n_sequences")
-        with self._ready() as (network, _), torch.no_grad():
-            tensors = network.transition.initial(int(n_sequences))
-        return FilterState(tuple(tensor.cpu().clone() for tensor in tensors))
-
-    def step(self, x: Any, state: FilterState) -> tuple[np.ndarray, FilterState]:
-        """Take in one step of some sequences.
-
-        Going through a sequence step by step gives what ``transform_steps(X, smooth=False)`` gives.
-
-        Parameters
-        ----------
-        x : array-like or DataFrame of shape (n_sequences, n_features)
-            What was observed; NaN is missing, and all may be.
-        state : FilterState
-            What :meth:`initial_state` or the last call returned. It is not changed.
-
-        Returns
-        -------
-        z : float32 array of shape (n_sequences, n_components)
-            Mean of the latent variables given what was observed so far.
-        state : FilterState
-            The state to give to the next call.
-        """
-        check_is_fitted(self, "module_")
-        if not isinstance(state, FilterState):
-            raise TypeError(
-                f"state must be what initial_state or step returned, got a {type(state).__name__}."
-            )
-        widths = [part.shape[1:] for part in self.initial_state().tensors]
-        if [part.shape[1:] for part in state.tensors] != widths:
-            raise ValueError(
-                "state is that of an estimator with another recurrence; give what initial_state or step of "
-                "this one returned."
-            )
-        opened = Steps.of_table(x)
-        matrix = self._read_matrix(opened.table)
-        if len(matrix) != state.n_sequences:
-            raise ValueError(
-                f"x has {len(matrix)} rows, but state is that of {state.n_sequences} sequences; give one row "
-                "per sequence, of NaN where nothing was observed."
-            )
-        check_support(self.module_, self.layout_, matrix)
-        rows = self._cut(self.layout_.read(matrix), opened).batch(slice(None))
-        with self._ready() as (network, device), torch.no_grad():
-            before = tuple(tensor.to(device) for tensor in state.tensors)
-            path = network.mean_path(rows.to(device), smooth=False, state=before)
-            mean = path.posterior.rows(0).mean[:, 0].cpu()
-            if not all(part.isfinite().all() for part in (mean, *path.state)):
-                raise ValueError(
-                    f"No finite posterior: {network.culprit(rows.to(device))}. Look for extreme values in x, "
-                    "and check your own encoders and decoders, if any."
-                )
-        return mean.numpy(), FilterState(tuple(tensor.cpu() for tensor in path.state))
 
 
 def _step_weights(blocks: SequenceBlocks, *, last: bool) -> Tensor:

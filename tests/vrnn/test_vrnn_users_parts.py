@@ -1,5 +1,7 @@
 """Networks and transitions of the user's own, and readings that would be silent mistakes."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -137,3 +139,19 @@ def test_one_long_sequence_costs_the_short_ones_nothing():
     assert torch.equal(sequences.flat().joint, values)
     assert torch.equal(sequences.trimmed().lengths, lengths)
     assert sequences.extended(1).table.n_rows == n_steps + 50_001
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("fusion", ["poe", "mopoe", "concat"])
+def test_on_a_gpu_as_on_the_cpu(X, fusion):
+    on_gpu = tiny(modalities=MODALITIES, fusion=fusion, device="cuda").fit(X)
+    assert next(on_gpu.module_.parameters()).device.type == "cuda"
+    on_cpu = pickle.loads(pickle.dumps(on_gpu)).set_params(device="cpu")
+    for method in ("transform", "transform_steps", "predict", "predict_quantiles", "score_samples"):
+        here, there = getattr(on_cpu, method)(X), getattr(on_gpu, method)(X)
+        np.testing.assert_allclose(here, there, rtol=1e-3, atol=1e-3, err_msg=method)
+    np.testing.assert_allclose(on_cpu.forecast(X, 3), on_gpu.forecast(X, 3), rtol=1e-3, atol=1e-3)
+    state = on_gpu.initial_state(12)
+    z, _ = on_gpu.step(X[:, 0], state)
+    np.testing.assert_allclose(z, on_cpu.step(X[:, 0], state)[0], rtol=1e-3, atol=1e-3)
+    assert on_gpu.sample(2, given=X, random_state=0).shape == (2, *X.shape)

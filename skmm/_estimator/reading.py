@@ -1,0 +1,83 @@
+"""Reading a user's X: the table, its numbers, and what networks compute on."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from skmm._blocks.blocks import Blocks
+from skmm._blocks.containers import check_table, to_matrix
+from skmm._blocks.layout import Layout
+from skmm._blocks.sequences import Steps
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A user's X, as it was read.
+
+    Parameters
+    ----------
+    opened : Steps
+        The table of its rows, or of its steps, and the way back.
+    matrix : float array of shape (n_rows of the table, n_features)
+        In the user's units and order; NaN where missing.
+    blocks : Blocks or SequenceBlocks
+    """
+
+    opened: Steps
+    matrix: np.ndarray
+    blocks: Any
+
+
+class ReadingMixin:
+    """How fitted estimators read X; estimators of sequences open and cut it otherwise.
+
+    It needs ``module_``, ``layout_`` and the parameter ``handle_unknown``.
+    """
+
+    module_: Any
+    layout_: Layout
+    handle_unknown: str
+
+    def _read_matrix(self, X: Any) -> np.ndarray:
+        if not hasattr(self, "feature_names_in_"):  # otherwise scikit-learn checks the names
+            self.layout_.check_columns(X)
+        if self.handle_unknown not in ("error", "missing"):
+            raise ValueError(f"handle_unknown must be 'error' or 'missing', got {self.handle_unknown!r}.")
+        table = check_table(self, X, reset=False)
+        return to_matrix(table, self.layout_.types, handle_unknown=self.handle_unknown)
+
+    def _open(self, X: Any) -> Steps:
+        """Turn X into the one table that everything is read from, and keep the way back."""
+        return Steps.of_table(X)
+
+    def _cut(self, rows: Blocks, opened: Steps) -> Any:
+        """Turn rows of the table into what networks compute on."""
+        return rows
+
+    def _read(self, X: Any) -> Reading:
+        check_is_fitted(self, "module_")
+        opened = self._open(X)
+        matrix = self._read_matrix(opened.table)
+        check_support(self.module_, self.layout_, matrix)
+        return Reading(opened, matrix, self._cut(self.layout_.read(matrix), opened))
+
+
+def check_count(value: Any, parameter: str) -> None:
+    """Raise ValueError if a parameter is not a positive whole number."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{parameter} must be a positive whole number, got {value!r}.")
+
+
+def check_support(network: Any, layout: Layout, matrix: np.ndarray) -> None:
+    """Raise ValueError where a likelihood has no density."""
+    values = torch.tensor(np.array(matrix, dtype=np.float64))
+    observed = ~values.isnan() & torch.tensor(layout.informative)
+    for name, likelihood, columns in zip(layout.names, network.likelihoods, layout.columns, strict=True):
+        chosen = columns.tolist()  # whatever memory the positions are in
+        likelihood.check(values[:, chosen], observed[:, chosen], name, [layout.labels[j] for j in chosen])
