@@ -103,9 +103,8 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         Number of epochs. "auto" takes about 2000 steps.
     batch_size : int or "auto", default="auto"
         Sequences of a step. Sequences of like length are taken together.
-    learning_rate_init : float, default=0.01
-        Peak of the one-cycle learning rate of AdamW.
-    weight_decay : float, default=0.01
+    learning_rate_init, weight_decay : float, default=0.01
+        Peak of the one-cycle learning rate of AdamW, and its weight decay.
     early_stopping : bool or "auto", default="auto"
         Whether to set validation sequences aside, keep the weights that score best on them, and stop when
         they have not improved for long. "auto" does so where at least 20 validation sequences hold data.
