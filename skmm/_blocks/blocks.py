@@ -100,6 +100,13 @@ class Blocks:
         )
 
 
+def per_feature(values: Tensor, sizes: tuple[int, ...], *, dim: int) -> Tensor:
+    """Give every feature what its modality has: an axis of modalities becomes one of features."""
+    repeats = torch.tensor(sizes, device=values.device)
+    # with the size known beforehand, a GPU need not be waited for
+    return values.repeat_interleave(repeats, dim=dim, output_size=sum(sizes))
+
+
 @dataclass(frozen=True)
 class SequenceBlocks:
     """Sequences of unequal lengths, cut into modalities: the steps of all, one below the other.

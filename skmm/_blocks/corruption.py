@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from skmm._blocks.blocks import Blocks
+from skmm._blocks.blocks import Blocks, per_feature
 from skmm._blocks.containers import entries, frame_of, table_shape
 from skmm._blocks.modalities import excerpt, resolve_modalities
 from skmm._blocks.sequences import Steps
@@ -44,18 +44,11 @@ class Dropout:
             observed = observed & self._kept_modalities(blocks)
         if observed is blocks.joint_observed:
             return blocks
-        dropped = Blocks.from_joint(blocks.joint, observed, blocks.sizes)
-        # cells and modalities together may have emptied a row: give such a row everything back
-        emptied = per_row(~dropped.row_present.any(0), observed)
-        return Blocks.from_joint(
-            blocks.joint, torch.where(emptied, blocks.joint_observed, observed), blocks.sizes
-        )
+        return never_emptied(blocks, observed)
 
     def _kept_cells(self, blocks: Blocks) -> Tensor:
         rate = torch.tensor(self.cell_rates, device=blocks.joint.device, dtype=torch.float32)
-        rate = rate.repeat_interleave(
-            torch.tensor(blocks.sizes, device=rate.device), output_size=sum(blocks.sizes)
-        )
+        rate = per_feature(rate, blocks.sizes, dim=0)
         return torch.rand(blocks.joint.shape, device=rate.device, dtype=torch.float32) >= rate
 
     def _kept_modalities(self, blocks: Blocks) -> Tensor:
@@ -69,14 +62,16 @@ class Dropout:
         survivor = relative == relative.amax(0)
         none_left = ~(kept & present).any(0)
         kept = kept | (none_left & survivor)
-        sizes = torch.tensor(blocks.sizes, device=rate.device)
-        kept = kept.repeat_interleave(sizes, dim=0, output_size=sum(blocks.sizes)).T  # (n, D)
+        kept = per_feature(kept, blocks.sizes, dim=0).T  # (n, D)
         return kept if blocks.joint.ndim == 2 else kept[:, None]
 
 
-def per_row(flags: Tensor, like: Tensor) -> Tensor:
-    """Give flags of rows (n,) the axes of values (n, ..., n_features)."""
-    return flags.view(-1, *[1] * (like.ndim - 1))
+def never_emptied(blocks: Blocks, observed: Tensor) -> Blocks:
+    """Hide what is not in ``observed``; but rows of which nothing would be left keep everything."""
+    emptied = ~observed.flatten(1).any(1)
+    emptied = emptied.view(-1, *[1] * (observed.ndim - 1))
+    observed = torch.where(emptied, blocks.joint_observed, observed)
+    return Blocks.from_joint(blocks.joint, observed, blocks.sizes)
 
 
 def blank(X: Any, hidden: np.ndarray) -> Any:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from skmm._blocks.blocks import Blocks
-from skmm._blocks.corruption import Dropout, per_row
+from skmm._blocks.blocks import Blocks, per_feature
+from skmm._blocks.corruption import Dropout, never_emptied
 
 SHARE_ALIKE = 0.5  # of the sequences, in which all modalities lose the same steps
 
@@ -49,13 +49,8 @@ class SequenceDropout:
             return dropped
         alike = torch.rand(blocks.n_rows, device=blocks.joint.device) < SHARE_ALIKE
         hidden = self._steps(blocks, alike) | self._bursts(blocks, alike)
-        sizes = torch.tensor(blocks.sizes, device=hidden.device)
-        hidden = hidden.repeat_interleave(sizes, dim=0, output_size=sum(blocks.sizes)).movedim(0, -1)
-        observed = dropped.joint_observed & ~hidden & ~self._cells(blocks)
-        emptied = per_row(~observed.flatten(1).any(1), observed)
-        return Blocks.from_joint(
-            blocks.joint, torch.where(emptied, blocks.joint_observed, observed), blocks.sizes
-        )
+        hidden = per_feature(hidden, blocks.sizes, dim=0).movedim(0, -1)
+        return never_emptied(blocks, dropped.joint_observed & ~hidden & ~self._cells(blocks))
 
     def _cells(self, blocks: Blocks) -> Tensor:
         """Single cells, (n, n_steps, n_features)."""
@@ -63,8 +58,7 @@ class SequenceDropout:
             return torch.zeros_like(blocks.joint_observed)
         rate = torch.tensor(self.cell_rates, device=blocks.joint.device, dtype=torch.float32)
         share = _share(torch.rand(blocks.n_rows, len(rate), device=rate.device, dtype=torch.float32), rate)
-        sizes = torch.tensor(blocks.sizes, device=rate.device)
-        share = share.repeat_interleave(sizes, dim=1, output_size=sum(blocks.sizes))
+        share = per_feature(share, blocks.sizes, dim=1)
         return torch.rand(blocks.joint.shape, device=rate.device, dtype=torch.float32) < share[:, None]
 
     def _steps(self, blocks: Blocks, alike: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ what is said at the step, the hidden state and the prior's natural parameters, b
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from skmm._blocks.blocks import Blocks
 from skmm.networks.modal import ModalNetwork
-from skmm.probability.fusion import Experts
 
 
 @dataclass(frozen=True)
@@ -88,13 +87,7 @@ class ProductInference(nn.Module):
         told: Tensor | None,
     ) -> ProductEvidence:
         family = network.family
-        unfinished = _Unfinished(family)
-        prior = network.natural_prior()
-        if network.encoders:
-            raw = network.encode(inputs, blocks)
-            experts = Experts(family.natural(raw), prior, unfinished, raw, inputs)
-        else:
-            experts = Experts(None, prior, unfinished, inputs=inputs)
+        experts = replace(network.experts(blocks, inputs), family=_Unfinished(family))
         said = network.fusion(blocks, experts, blocks.present)
         if not isinstance(said, ProductEvidence):
             raise ValueError(

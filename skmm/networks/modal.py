@@ -140,9 +140,9 @@ class ModalNetwork(nn.Module):
             return raw.masked_scatter(present[..., None], encoder(rows.repeat(2, 1))[:1])
         return raw.masked_scatter(present[..., None], encoder(rows))
 
-    def experts(self, blocks: Blocks) -> Experts:
+    def experts(self, blocks: Blocks, inputs: tuple[Tensor, ...] | None = None) -> Experts:
         """Each modality's expert, those of absent modalities too, and what they were made from."""
-        inputs = self.inputs(blocks)
+        inputs = self.inputs(blocks) if inputs is None else inputs
         prior = self.natural_prior()
         if not self.encoders:  # the fusion rule does without
             return Experts(None, prior, self.family, inputs=inputs)
@@ -171,9 +171,9 @@ class ModalNetwork(nn.Module):
     @torch.no_grad()
     def culprit(self, blocks: Blocks) -> str:
         """Say which part of the network returns NaN or infinite numbers."""
-        experts = self.experts(blocks)
-        if experts.raw is not None:
-            wrong = ~experts.raw.isfinite().all(-1) & blocks.present
+        if self.encoders:
+            raw = self.encode(self.inputs(blocks), blocks)
+            wrong = ~raw.isfinite().all(-1) & blocks.present
             for name, rows in zip(self.names, wrong, strict=True):
                 if rows.any():
                     return f"the encoder of modality {name!r} returned NaN or infinite numbers"

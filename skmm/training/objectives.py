@@ -18,7 +18,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from skmm._blocks.blocks import Blocks
+from skmm._blocks.blocks import Blocks, per_feature
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,7 @@ class UnimodalELBO(BaseEstimator):
         counts = torch.cat([torch.ones_like(present[:1]), present])  # which subsets a row has, (M + 1, n)
         share = (counts / counts.sum(0)).flatten() / n
         members = torch.cat([present.new_ones(1, n_modalities), torch.eye(n_modalities).to(present)])
-        sizes = torch.tensor(inputs.sizes, device=present.device)
-        seen = members.repeat_interleave(sizes, dim=1).repeat_interleave(n, dim=0)  # ((M + 1) n, D)
+        seen = per_feature(members, inputs.sizes, dim=1).repeat_interleave(n, dim=0)  # ((M + 1) n, D)
         if inputs.joint.ndim == 3:
             seen = seen[:, None]
         copies = torch.arange(n, device=present.device).repeat(n_modalities + 1)

@@ -155,3 +155,13 @@ def test_on_a_gpu_as_on_the_cpu(X, fusion):
     z, _ = on_gpu.step(X[:, 0], state)
     np.testing.assert_allclose(z, on_cpu.step(X[:, 0], state)[0], rtol=1e-3, atol=1e-3)
     assert on_gpu.sample(2, given=X, random_state=0).shape == (2, *X.shape)
+
+
+@pytest.mark.parametrize("fusion", ["concat", "concat_zeros"])
+def test_who_is_at_fault_where_encoders_return_no_experts(X, fusion):
+    """With an odd number of hidden units, what they return could be no expert."""
+    model = tiny(modalities=MODALITIES, fusion=fusion).fit(X)
+    with torch.no_grad():
+        model.module_.encoders[1].linear.bias.fill_(torch.nan)
+    with pytest.raises(ValueError, match=r"the encoder of modality 'b' returned NaN"):
+        model.transform(X)
