@@ -4,6 +4,7 @@ from skmm._blocks.conversions import resample_steps, to_long, to_ragged, to_wind
 from skmm._blocks.corruption import hide, keep
 from skmm._blocks.stacking import stack_modalities
 from skmm.impute import MultimodalImputer
+from skmm.multiple_imputation.estimator import PooledEstimator
 from skmm.scorers import CompletionScorer, completion_scorer
 from skmm.training.objectives import ELBO, IWAE, UnimodalELBO
 from skmm.training.schedules import ConstantSchedule, CyclicalSchedule, LinearSchedule, SigmoidSchedule
@@ -22,6 +23,7 @@ __all__ = [
     "MultimodalImputer",
     "MultimodalVAE",
     "MultimodalVRNN",
+    "PooledEstimator",
     "SigmoidSchedule",
     "UnimodalELBO",
     "completion_scorer",

@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from skmm._torch import RandomStateLike
-from skmm.metrics import completion_error
+from skmm.metrics.completion import completion_error
 
 
 class CompletionScorer(BaseEstimator):

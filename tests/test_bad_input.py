@@ -225,6 +225,7 @@ OUT_OF_RANGE = {
     "objective": ["mse", None, 1.0],
     "prior": ["uniform", None],
     "posterior": ["uniform", None, make_values],
+    "completion": ["linear", None, True],
     "beta": [-0.1, "sawtooth", None, NAN],
     "modality_dropout": [-0.1, 1.1, "auto", None, NAN],
     "cell_dropout": [-0.1, 1.0, "auto", None, NAN],

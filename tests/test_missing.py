@@ -13,6 +13,7 @@ from skmm import MultimodalVAE, hide, keep
 from skmm._blocks.blocks import Blocks
 from skmm._torch import isolated_rng
 from skmm.networks.vae import VAENetwork
+from skmm.probability.factor_analysis import FactorAnalysis
 from skmm.probability.fusion import FUSIONS
 from skmm.training.objectives import ELBO, OBJECTIVES
 
@@ -71,13 +72,19 @@ def container(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
-def fitted(estimator_class, fusion, container):
-    """Shared, because nothing but fit may change an estimator."""
+@pytest.fixture(scope="module", params=[50, 150], ids=["few", "enough"])
+def fitted(estimator_class, fusion, container, request):
+    """Shared, because nothing but fit may change an estimator.
+
+    Few rows: none are set aside, and completion's weights are even. Enough: weights, factors and shapes have
+    been learned.
+    """
     estimator = make(
         estimator_class, container, fusion=fusion, objective="iwae" if fusion == "moe" else "elbo"
     )
-    return estimator.fit(CONTAINERS[container](make_values()))
+    estimator.fit(CONTAINERS[container](make_values(request.param)))
+    assert (estimator.completion_.factor != 1).any() == (request.param == 150)
+    return estimator
 
 
 @pytest.fixture
@@ -494,6 +501,22 @@ def permuted_fusion(network, order):
     return fusion
 
 
+def permuted_completion(completion, sizes, order):
+    """What corrects completions, with its features in another order."""
+    assert torch.equal(completion.real, torch.arange(sum(sizes)))
+    assert torch.equal(completion.inputs, completion.real)
+    columns = torch.cat([torch.arange(sum(sizes)).split(sizes)[i] for i in order])
+    linear = completion.linear
+    return replace(
+        completion,
+        linear=FactorAnalysis(linear.loc[columns], linear.loadings[columns], linear.variance[columns]),
+        weight=completion.weight[:, columns],
+        factor=completion.factor[:, columns],
+        knots=completion.knots[:, columns],
+        shape=completion.shape[:, columns],
+    )
+
+
 def permuted(estimator, order):
     """The same fitted estimator with its modalities held in another order."""
     network, layout = copy.deepcopy(estimator.module_), estimator.layout_
@@ -511,6 +534,7 @@ def permuted(estimator, order):
         n_components=network.n_components,
     ).eval()
     other.module_.importance_weighted = network.importance_weighted
+    other.completion_ = permuted_completion(estimator.completion_, layout.sizes, order)
     other.layout_ = replace(
         layout, names=tuple(layout.names[i] for i in order), columns=tuple(layout.columns[i] for i in order)
     )

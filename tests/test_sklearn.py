@@ -230,10 +230,13 @@ def test_fitted_attributes(table):
     estimator = tiny(max_iter=4, early_stopping=True, validation_fraction=0.2).fit(table)
     assert {name for name in vars(estimator) if name.endswith("_")} == {
         "module_",
+        "completion_",
         "layout_",
         "n_iter_",
         "best_iter_",
         "loss_curve_",
+        "reconstruction_curve_",
+        "kl_curve_",
         "validation_scores_",
         "n_features_in_",
     }

@@ -18,8 +18,9 @@ from torch import Tensor
 from skmm._blocks.containers import row_index, stack
 from skmm._blocks.layout import Layout
 from skmm._blocks.sequences import Steps
-from skmm._estimator.reading import Reading, ReadingMixin, check_count
+from skmm._estimator.reading import Reading, ReadingMixin, check_count, check_levels
 from skmm._torch import RandomStateLike, draw_seed, float32_by_default, inference_device, isolated_rng
+from skmm.inference.completion import Completion
 from skmm.inference.draws import draw_completions, draw_rows
 from skmm.inference.expectations import (
     decoded_mean,
@@ -29,6 +30,8 @@ from skmm.inference.expectations import (
     summary,
 )
 from skmm.inference.likelihoods import importance_sampled_bound
+
+Moments = tuple[Tensor, Tensor]
 
 
 class AnswersMixin(ReadingMixin, TransformerMixin):
@@ -42,6 +45,7 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
     n_draws: int
     device: Any
     handle_unknown: str
+    completion_: Completion | None
     _n_quantile_draws = 512  # per entry
     _bound: Any = staticmethod(importance_sampled_bound)
 
@@ -178,7 +182,25 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
     def _predictive_values(self, blocks: Any, **how: Any) -> tuple[Tensor, Tensor]:
         """Value and standard deviation of every entry, both (n_samples, n_features)."""
         with self._ready() as (network, device):
-            return summary(network, *self._moments(network, blocks, device, **how), device)
+            return self._completed(network, blocks, self._network_values(network, blocks, device, **how))
+
+    def _network_values(self, network: Any, blocks: Any, device: torch.device, **how: Any) -> Moments:
+        """The same, from the network alone."""
+        return summary(network, *self._moments(network, blocks, device, **how), device)
+
+    def _completed(self, network: Any, blocks: Any, moments: Moments) -> Moments:
+        """Correct moments of missing entries, where something was learned that does."""
+        completion = self.completion_
+        return moments if completion is None else completion.adjust(network, blocks, *moments)
+
+    def _moved(self, network: Any, blocks: Any, device: torch.device, draws: Tensor) -> Tensor:
+        """Correct draws, or quantiles, of missing entries, (n_draws, n_samples, n_features)."""
+        if self.completion_ is None:
+            return draws
+        moments = self._network_values(network, blocks, device)
+        return self._finite(
+            self.completion_.moved(draws, blocks, moments, self._completed(network, blocks, moments))
+        )
 
     def predict_category_proba(self, X: Any) -> pd.DataFrame:
         """Probability of every category of every column of categories or flags, given what is observed.
@@ -247,26 +269,15 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
             If a quantile is not between 0 and 1.
         """
         reading = self._read(X)
-        levels = self._levels(q)
+        levels = check_levels(q)
         return self._quantiles(reading.opened, self._quantile_values(reading.blocks, levels), q)
-
-    def _levels(self, q: Any) -> np.ndarray:
-        """Check what quantiles are asked for."""
-        try:
-            levels = np.atleast_1d(np.asarray(q, dtype=np.float64))
-        except (TypeError, ValueError):
-            levels = np.array([np.nan])
-        if levels.ndim != 1 or levels.size == 0 or not ((levels >= 0) & (levels <= 1)).all():
-            raise ValueError(f"q must hold numbers from 0 to 1, got {q!r}.")
-        return levels
 
     def _quantile_values(self, blocks: Any, levels: np.ndarray) -> Tensor:
         with self._ready() as (network, device):
-            return self._finite(
-                predictive_quantiles(
-                    network, blocks, torch.tensor(levels), device, n_draws=self._n_quantile_draws
-                )
+            quantiles = predictive_quantiles(
+                network, blocks, torch.tensor(levels), device, n_draws=self._n_quantile_draws
             )
+            return self._moved(network, blocks, device, self._finite(quantiles))
 
     def _quantiles(self, opened: Steps, values: Tensor, q: Any) -> Any:
         """Quantiles (n_quantiles, n_rows, n_features) in the container of X."""
@@ -336,6 +347,7 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
         reading = self._read(given)
         with self._ready() as (network, device), isolated_rng(draw_seed(random_state), device):
             draws = self._finite(draw_completions(network, reading.blocks, n_samples, device))
+            draws = self._moved(network, reading.blocks, device, draws)
         tables = [self._complete(reading, self.layout_.write(draw)) for draw in draws]
         return stack(tables, level="draw", keys=range(len(tables)))
 

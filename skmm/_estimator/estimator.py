@@ -7,9 +7,11 @@ import math
 import numbers
 import warnings
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -32,18 +34,21 @@ from skmm.probability.likelihoods.choice import choose_likelihoods, count_catego
 from skmm.probability.likelihoods.registry import LIKELIHOODS, scaling_of
 from skmm.probability.posteriors import POSTERIORS
 from skmm.probability.priors import PRIORS
-from skmm.training.loop import fit_network
-from skmm.training.objectives import OBJECTIVES
+from skmm.training.loop import History, fit_network
+from skmm.training.objectives import OBJECTIVES, modality_divergence
 from skmm.training.schedules import SCHEDULES, ConstantSchedule
 from skmm.training.trial import try_network, try_schedule
 
 MIN_AUTO_EPOCHS = 5
+MIN_AUTO_STEPS = 400
 MIN_VALIDATION_ROWS = 20
+MIN_TRAINING_SHARE = 5  # times as many rows as are set aside, at least, where these choose no epoch
 MIN_AUTO_PATIENCE = 20  # epochs
 N_VALIDATION_DRAWS = 32
 FENCE_RANGES = 1.5  # below the lower quartile, in interquartile ranges: Tukey's rule for outliers
 MIN_FENCE = 3.0  # nats: where most rows are equally likely, the others are no outliers
 N_TRIAL_ROWS = 8
+N_WATCHED_ROWS = 64
 
 
 class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, BuildingMixin, BaseEstimator):
@@ -88,6 +93,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
 
     _max_validation = 5000  # rows, or steps: more would cost as much as training, and tell no more
     _auto_steps = 3000  # optimiser steps of max_iter="auto", whatever the number of rows
+    _auto_steps_per_row = math.inf  # but never more than so many for each of them
     module_: Any
     layout_: Layout
 
@@ -156,8 +162,9 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
             network: Any = self._build(layout, makers).to(device=device, dtype=torch.float32)
             network.importance_weighted = bool(getattr(objective, "importance_weighted", False))
             check_support(network, layout, matrix)
-            train, validation = self._split(blocks.with_data())
+            train, held_out, early = self._split(blocks.with_data())
             train = train.to(device)
+            held_out = None if held_out is None else held_out.to(device)
             if continued:
                 self._take_weights(network)
             else:
@@ -169,7 +176,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
                 network,
                 objective,
                 train,
-                validate=None if validation is None else self._validator(validation.to(device)),
+                validate=self._validator(held_out) if early else None,
                 corruption=corruption,
                 beta=beta,
                 batch_size=batch_size,
@@ -178,14 +185,18 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
                 weight_decay=self.weight_decay,
                 n_iter_no_change=self._patience(max_iter),
                 tol=self.tol,
+                watch=partial(modality_divergence, rows=train.batch(slice(0, N_WATCHED_ROWS))),
                 verbose=int(self.verbose),
             )
+            completion = self._fit_completion(network, train, held_out, device)
         self.module_ = network
+        self.completion_ = completion
         self.layout_ = layout
         self._fitted_likelihood = _as_it_is(self.likelihood)
         self.n_iter_ = history.n_iter
         self.best_iter_ = history.best_epoch + 1
         self.loss_curve_ = history.loss
+        self.reconstruction_curve_, self.kl_curve_ = _curves(history, layout.names)
         self.validation_scores_ = history.validation or None
         return opened
 
@@ -207,14 +218,21 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
         """What hides entries from the encoders in training."""
         return Dropout(self._rates("modality_dropout", names), self._rates("cell_dropout", names))
 
-    def _split(self, blocks: Any) -> tuple[Any, Any]:
-        """Set validation rows aside, if there shall be any."""
+    def _split(self, blocks: Any) -> tuple[Any, Any, bool]:
+        """Set rows aside, if there shall be any, and say whether they choose the epoch.
+
+        In small tables there may be too few for that, but enough to learn from how to complete.
+        """
         n_validation = int(blocks.n_rows * self.validation_fraction)
-        wanted = self.early_stopping
-        if wanted == "auto":
-            wanted = n_validation >= MIN_VALIDATION_ROWS
-        if not wanted:
-            return blocks, None
+        early = self.early_stopping
+        if early == "auto":
+            early = n_validation >= MIN_VALIDATION_ROWS
+            few = blocks.n_rows < MIN_VALIDATION_ROWS * MIN_TRAINING_SHARE or not self._needs_held_out()
+            n_validation = max(n_validation, 0 if few else MIN_VALIDATION_ROWS)
+            if not early and few:
+                return blocks, None, False
+        elif not early:
+            return blocks, None, False
         if n_validation < 1 or n_validation >= blocks.n_rows:
             raise ValueError(
                 f"early_stopping=True with validation_fraction={self.validation_fraction} leaves "
@@ -222,7 +240,15 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
                 "early_stopping=False."
             )
         order = torch.randperm(blocks.n_rows)
-        return blocks.rows(order[n_validation:]), blocks.rows(order[:n_validation])
+        return blocks.rows(order[n_validation:]), blocks.rows(order[:n_validation]), early
+
+    def _needs_held_out(self) -> bool:
+        """Whether rows that the network was not trained on are needed after training."""
+        return False
+
+    def _fit_completion(self, network: Any, train: Any, held_out: Any, device: torch.device) -> Any:
+        """Learn what corrects the network's completions."""
+        return None
 
     def _schedule_length(self, n_rows: int) -> tuple[int, int]:
         """Rows of a batch and number of epochs."""
@@ -233,7 +259,8 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
         batch_size = min(int(batch_size), n_rows)
         max_iter = self.max_iter
         if max_iter == "auto":
-            max_iter = max(MIN_AUTO_EPOCHS, math.ceil(self._auto_steps / math.ceil(n_rows / batch_size)))
+            n_steps = min(self._auto_steps, max(MIN_AUTO_STEPS, self._auto_steps_per_row * n_rows))
+            max_iter = max(MIN_AUTO_EPOCHS, math.ceil(n_steps / math.ceil(n_rows / batch_size)))
         return batch_size, int(max_iter)
 
     def _patience(self, max_iter: int) -> int:
@@ -324,6 +351,15 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
                 stacklevel=2,
             )
         super().__setstate__(state)
+
+
+def _curves(history: History, names: Sequence[Hashable]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Reconstruction of each modality, and divergences, by epoch from 1."""
+    epochs = pd.RangeIndex(1, history.n_iter + 1, name="epoch")
+    columns = pd.Index(names, name="modality", tupleize_cols=False)
+    alone = pd.DataFrame(history.watched, index=columns).T.reindex(epochs)
+    alone.insert(0, "all", np.sum(history.kl, axis=1), allow_duplicates=True)  # a modality may be called so
+    return pd.DataFrame(history.reconstruction, epochs, columns), alone
 
 
 def _as_it_is(value: Any) -> Any:

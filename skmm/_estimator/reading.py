@@ -74,6 +74,17 @@ def check_count(value: Any, parameter: str) -> None:
         raise ValueError(f"{parameter} must be a positive whole number, got {value!r}.")
 
 
+def check_levels(q: Any) -> np.ndarray:
+    """Levels of quantiles, as an array; raise ValueError if they are none."""
+    try:
+        levels = np.atleast_1d(np.asarray(q, dtype=np.float64))
+    except (TypeError, ValueError):
+        levels = np.array([np.nan])
+    if levels.ndim != 1 or levels.size == 0 or not ((levels >= 0) & (levels <= 1)).all():
+        raise ValueError(f"q must hold numbers from 0 to 1, got {q!r}.")
+    return levels
+
+
 def check_support(network: Any, layout: Layout, matrix: np.ndarray) -> None:
     """Raise ValueError where a likelihood has no density."""
     values = torch.tensor(np.array(matrix, dtype=np.float64))

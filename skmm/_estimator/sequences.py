@@ -16,7 +16,7 @@ from torch import Tensor
 from skmm._blocks.blocks import Blocks, SequenceBlocks
 from skmm._blocks.containers import fill, stack
 from skmm._blocks.sequences import TIMES, Form, Steps
-from skmm._estimator.reading import check_count
+from skmm._estimator.reading import check_count, check_levels
 from skmm._estimator.streaming import StreamingMixin
 from skmm._torch import RandomStateLike, draw_seed, isolated_rng
 from skmm.inference.draws import draw_completions, draw_paths
@@ -254,7 +254,7 @@ class SequenceAnswersMixin(StreamingMixin):
                 keys=range(int(n_samples)),
             )
         if quantiles is not None:
-            values = self._quantile_values(blocks, self._levels(quantiles))[:, ahead]
+            values = self._quantile_values(blocks, check_levels(quantiles))[:, ahead]
             return self._quantiles(template, values, quantiles)
         mean, std = self._predictive_values(blocks)
         return self._expected(template, mean[ahead], std[ahead], return_std)

@@ -18,6 +18,7 @@ from skmm.training.schedules import Schedule, one_cycle, warmup_end
 
 NOISE_RATE = 3.0  # noise scales must travel far from 1 in few steps: they learn this much faster
 MAX_GRADIENT_NORM = 10.0
+MAX_WATCHED = 20  # times
 MAX_VALIDATIONS = 100  # small tables have more epochs than it pays to validate after
 
 
@@ -33,6 +34,8 @@ class History:
         Expected log-likelihood of each modality, epoch by epoch.
     kl : list of list of float
         Divergence from the prior, epoch by epoch.
+    watched : dict of int to list of float
+        What ``watch`` returned after some epochs, counted from 1.
     validation : list of float
         Validation score after each epoch that was validated.
     best_epoch : int
@@ -42,6 +45,7 @@ class History:
     loss: list[float] = field(default_factory=list)
     reconstruction: list[list[float]] = field(default_factory=list)
     kl: list[list[float]] = field(default_factory=list)
+    watched: dict[int, list[float]] = field(default_factory=dict)
     validation: list[float] = field(default_factory=list)
     best_epoch: int = 0
 
@@ -65,6 +69,7 @@ def fit_network(
     weight_decay: float,
     n_iter_no_change: int,
     tol: float,
+    watch: Callable[[nn.Module], list[float]] | None = None,
     verbose: int = 0,
 ) -> History:
     """Train a network in place, and leave it with the best weights.
@@ -94,6 +99,8 @@ def fit_network(
         Epochs without an improvement of the validation score after which training stops.
     tol : float
         What counts as an improvement.
+    watch : callable or None
+        ``watch(network) -> numbers`` to remember, about twenty times.
     verbose : int
         0 is silent, 1 prints about twenty lines, 2 one line per epoch.
 
@@ -112,6 +119,7 @@ def fit_network(
     last_step = max(1, max_iter * n_batches(blocks, batch_size) - 1)
     first_choice = warmup_end(beta)
     validate_every = math.ceil(max_iter / MAX_VALIDATIONS)
+    watch_every = math.ceil(max_iter / MAX_WATCHED)
     # at once, while the weights still show who is to blame; on a GPU every look would stop the queue
     on_cpu = blocks.joint.device.type == "cpu"
     history, best = History(), _Best(network)
@@ -140,6 +148,8 @@ def fit_network(
             if not totals.isfinite().all():
                 _raise_not_finite(network, inputs, terms, epoch)
             _record(history, (totals / blocks.n_rows).tolist(), len(terms.reconstruction))
+            if watch is not None and (epoch % watch_every == 0 or epoch + 1 == max_iter):
+                history.watched[epoch + 1] = watch(network.eval())
             if validate is not None and ((epoch + 1) % validate_every == 0 or epoch + 1 == max_iter):
                 history.validation.append(validate(network.eval()))
                 if progress >= first_choice:

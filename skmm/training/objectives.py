@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from skmm._blocks.blocks import Blocks, per_feature
+from skmm._torch import isolated_rng
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,23 @@ class IWAE(BaseEstimator):
             kl=-log_ratio.detach().mean()[None],
             bound=_log_mean_exp(log_likelihood.sum(0) + log_ratio).mean().detach(),
         )
+
+
+@torch.no_grad()
+def modality_divergence(network: Any, rows: Blocks) -> list[float]:
+    """Divergence from the prior of the posterior given each modality alone; NaN for one that no row has."""
+    found = []
+    with isolated_rng(0, rows.joint.device):  # looking must not change what training draws
+        for modality, present in enumerate(rows.row_present):
+            if not present.any():
+                found.append(math.nan)
+                continue
+            some = rows.rows(present)
+            alone = torch.arange(len(rows.sizes), device=present.device) == modality
+            seen = some.joint_observed & per_feature(alone, rows.sizes, dim=0)
+            latent = network.infer(Blocks.from_joint(some.joint, seen, rows.sizes), 1)
+            found.append(float(latent.kl.mean()))
+    return found
 
 
 def _checked(n_draws: Any) -> int:

@@ -85,11 +85,15 @@ class LinearGaussian:
 
 
 def fit_exactly(truth, X, **parameters):
-    """Fit for one epoch, then put the true weights in place, in the units of the layout."""
+    """Fit for one epoch, then put the true weights in place, in the units of the layout.
+
+    Completions are the network's alone: what would be averaged with them was learned, and is not exact.
+    """
     model = skmm.MultimodalVAE(
         N_COMPONENTS,
         modalities=MODALITIES,
         posterior=IdentityFamily(),
+        completion="network",
         hidden_layer_sizes=(),
         max_iter=1,
         early_stopping=False,

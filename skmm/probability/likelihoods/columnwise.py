@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skmm.probability.likelihoods.contract import Distribution, Likelihood
+from skmm.probability.likelihoods.contract import Distribution, Likelihood, which_are_real
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,12 @@ class Columnwise(Likelihood):
     def width(self) -> int:
         """That of all parts."""
         return sum(part.width for part in self.parts)
+
+    @property
+    def real(self) -> tuple[bool, ...]:
+        """Which features are real numbers without bounds, in the order of the table."""
+        flags = [flag for part in self.parts for flag in which_are_real(part)]
+        return tuple(flags[position] for position in self.place.tolist())
 
     @property
     def columns(self) -> tuple[Tensor, ...]:

@@ -120,6 +120,7 @@ class Normal(LearnedScale):
     """
 
     name = "normal"
+    is_real = True
 
     def forward(self, raw: Tensor) -> IndependentNormal:
         return IndependentNormal(raw, self.scale)
@@ -134,6 +135,7 @@ class HeteroscedasticNormal(Likelihood):
     """
 
     name = "heteroscedastic_normal"
+    is_real = True
 
     def __init__(self, n_features: int) -> None:
         super().__init__(n_features)
@@ -154,6 +156,7 @@ class StudentT(LearnedScale):
     """
 
     name = "student_t"
+    is_real = True
     offset: Tensor
 
     def __init__(self, n_features: int) -> None:
@@ -190,6 +193,7 @@ class Laplace(LearnedScale):
     """
 
     name = "laplace"
+    is_real = True
     offset: Tensor
 
     def __init__(self, n_features: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import NoReturn, Protocol, Self
+from typing import Any, NoReturn, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +73,7 @@ class Likelihood(nn.Module):
     kinds = NUMBERS
     scaling: str | None = "standard"
     takes_categories = False
+    is_real = False  # any number may come, so that values can be moved and spread
 
     def __init__(self, n_features: int) -> None:
         super().__init__()
@@ -83,6 +84,11 @@ class Likelihood(nn.Module):
     def width(self) -> int:
         """Floats that one row takes, about."""
         return max(self.n_raw, self.n_statistics)
+
+    @property
+    def real(self) -> tuple[bool, ...]:
+        """Which features are real numbers without bounds."""
+        return (self.is_real,) * self.n_features
 
     def start(self, values: Tensor, observed: Tensor) -> None:
         """Nothing to do: standardised columns have mean 0 and deviation 1."""
@@ -146,6 +152,11 @@ class LearnedScale(Likelihood):
     def scale(self) -> Tensor:
         """Scale of the noise, in standardised units, (n_features,)."""
         return NOISE_FLOOR + self.log_scale.exp()
+
+
+def which_are_real(likelihood: Any) -> tuple[bool, ...]:
+    """Which features are real numbers without bounds: none, where a user's likelihood does not say."""
+    return getattr(likelihood, "real", (False,) * len(likelihood.input_sizes))
 
 
 def _raise(name: str, modality: Hashable, label: Hashable, value: float, why: str, remedy: str) -> NoReturn:

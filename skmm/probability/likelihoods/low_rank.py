@@ -111,6 +111,7 @@ class LowRankNormal(LearnedScale):
     """
 
     name = "low_rank_normal"
+    is_real = True
 
     def __init__(self, n_features: int, rank: int | None = None) -> None:
         super().__init__(n_features)
