@@ -511,6 +511,7 @@ def permuted_completion(completion, sizes, order):
         completion,
         linear=FactorAnalysis(linear.loc[columns], linear.loadings[columns], linear.variance[columns]),
         weight=completion.weight[:, columns],
+        share=completion.share[:, columns],
         factor=completion.factor[:, columns],
         knots=completion.knots[:, columns],
         shape=completion.shape[:, columns],

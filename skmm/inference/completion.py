@@ -19,11 +19,11 @@ CELL, MODALITY = 0, 1  # kinds of missing entries: something of the modality is 
 class Completion:
     r"""How missing real numbers are completed: by the network and a linear Gaussian model together.
 
-    Their means are averaged, with a weight :math:`w` of the linear one, and so are their variances, times a
-    factor that makes deviations true:
+    Their means are averaged, with a weight :math:`w` of the linear one, and so are their variances, with
+    another weight :math:`v`, times a factor that makes deviations true:
 
     .. math:: \hat x = (1 - w)\,\hat x_{net} + w\,\hat x_{lin}, \quad
-              \hat s^2 = c^2 \big((1 - w)\,s_{net}^2 + w\,s_{lin}^2\big)
+              \hat s^2 = c^2 \big((1 - v)\,s_{net}^2 + v\,s_{lin}^2\big)
 
     The network's draws and quantiles are moved and spread to these, and their deviations bent to the shape
     that errors had. There are weights and factors for entries whose whole modality is missing, and for single
@@ -39,8 +39,8 @@ class Completion:
         Where the linear model has each real feature.
     real : int64 Tensor of shape (n_real,)
         The features that are real numbers; all others are left to the network.
-    weight, factor : float64 Tensor of shape (2, n_real)
-        w and c, of cells and of whole modalities.
+    weight, share, factor : float64 Tensors of shape (2, n_real)
+        w, v and c, of cells and of whole modalities.
     knots, shape : float64 Tensors of shape (2, n_real, n_knots)
         What some shares of the absolute deviations do not exceed, in units of the standard
         deviation: of the network's draws, and of errors.
@@ -55,6 +55,7 @@ class Completion:
     inputs: Tensor
     real: Tensor
     weight: Tensor
+    share: Tensor
     factor: Tensor
     knots: Tensor
     shape: Tensor
@@ -67,12 +68,15 @@ class Completion:
         answer = linear_moments(self.linear, network, blocks)
         told, spread = (moment[:, self.inputs] for moment in answer)
         kind, missing = self._missing(blocks)
-        weight = torch.where(kind == MODALITY, self.weight[MODALITY], self.weight[CELL])
-        factor = torch.where(kind == MODALITY, self.factor[MODALITY], self.factor[CELL])
-        blended = blend(weight, mean[:, self.real], told, std[:, self.real], spread)
+        weight, share, factor = (
+            torch.where(kind == MODALITY, of[MODALITY], of[CELL])
+            for of in (self.weight, self.share, self.factor)
+        )
+        loc = (1 - weight) * mean[:, self.real] + weight * told
+        scale = factor * blended_scale(share, std[:, self.real], spread)
         mean, std = mean.clone(), std.clone()
-        mean[:, self.real] = torch.where(missing, blended[0].float(), mean[:, self.real])
-        std[:, self.real] = torch.where(missing, (factor * blended[1]).float(), std[:, self.real])
+        mean[:, self.real] = torch.where(missing, loc.float(), mean[:, self.real])
+        std[:, self.real] = torch.where(missing, scale.float(), std[:, self.real])
         return mean, std
 
     def moved(
@@ -135,12 +139,9 @@ def _bent(deviation: Tensor, knots: Tensor, shape: Tensor) -> Tensor:
     return deviation.sign() * bent
 
 
-def blend(
-    weight: Tensor | float, loc: Tensor, told: Tensor, scale: Tensor, spread: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of the two models' average."""
-    mean = (1 - weight) * loc + weight * told
-    return mean, ((1 - weight) * scale.square() + weight * spread.square()).sqrt()
+def blended_scale(share: Tensor | float, scale: Tensor, spread: Tensor) -> Tensor:
+    """Deviation whose square is the average of both models' variances, with a share of the linear one."""
+    return ((1 - share) * scale.square() + share * spread.square()).sqrt()
 
 
 def linear_moments(linear: FactorAnalysis, network: Any, blocks: Blocks) -> tuple[Tensor, Tensor]:

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from skmm._blocks.blocks import Blocks, per_feature
-from skmm.inference.completion import CELL, MODALITY, Completion, blend, linear_moments, seen_inputs
+from skmm.inference.completion import CELL, MODALITY, Completion, blended_scale, linear_moments, seen_inputs
 from skmm.inference.draws import draw_completions
 from skmm.inference.expectations import predictive_moments, summary
 from skmm.probability.factor_analysis import FactorAnalysis
 from skmm.probability.likelihoods.contract import which_are_real
 
 SHRINKAGES = (8.0, 2.0, 32.0)  # of the linear model, in rows; the first is also where the others start from
-MAX_LINEAR_ROWS = 4000  # from which the linear model is learned: more would tell it little
+MAX_LINEAR_ROWS = 2000  # from which the linear model is learned: more would tell it little
 MAX_LINEAR_ENTRIES = 4_000_000
 MIN_LINEAR_ROWS = 200
 MAX_CASES = 5000  # rows with something hidden, of all modalities together
@@ -27,6 +27,7 @@ MIN_CASE_ROWS = 20
 N_SHAPE_DRAWS = 8
 LEAST_CELLS, MOST_CELLS = 0.1, 0.5  # share of cells hidden where single ones are
 PRIOR_ROWS = 20.0  # that equal weights of both models are worth
+SHARES = (0.5, 0.0, 1.0)  # of the linear model's variance; the first where they do equally well
 SHAPE_LEVELS = (0.25, 0.5, 0.75, 0.9, 0.97)
 PRIOR_SCALES = 30.0  # rows that a modality's common scale is worth, beside a feature's own
 N_CELL_CASES = 3  # times that cells are hidden in the same rows
@@ -66,7 +67,7 @@ def fit_completion(
     linear = FactorAnalysis.fit(*seen, shrinkage=SHRINKAGES[0])
     even = torch.full((2, len(real)), 0.5, dtype=torch.float64)
     normal = _half_normal().expand(2, len(real), -1)
-    completion = Completion(linear, inputs, real, even, torch.ones_like(even), normal, normal)
+    completion = Completion(linear, inputs, real, even, even, torch.ones_like(even), normal, normal)
     if validation is None:
         return completion
     models = [linear] + [
@@ -77,7 +78,7 @@ def fit_completion(
     if not cases:
         return completion
     best = min(range(len(models)), key=lambda i: float(sum(_squared(case, i) for case in cases)))
-    weight, factor = even.clone(), torch.ones_like(even)
+    weight, share, factor = even.clone(), even.clone(), torch.ones_like(even)
     knots, shape = normal.clone(), normal.clone()
     owner = torch.repeat_interleave(torch.tensor(validation.sizes))[real]
     for kind in (CELL, MODALITY):
@@ -90,13 +91,15 @@ def fit_completion(
             of_it = [case.of(columns) for case in of_kind if case.hidden[:, columns].any()]
             if of_it:
                 weight[kind, columns] = own = _weight(of_it, common)
-                factor[kind, columns] = _factor(of_it, own)
-                knots[kind, columns], shape[kind, columns] = _shapes(of_it, own, factor[kind, columns])
+                spread = [_factor(of_it, own, candidate) for candidate in SHARES]
+                _, candidate, found = max(spread, key=lambda option: option[0])
+                share[kind, columns], factor[kind, columns] = candidate, found
+                knots[kind, columns], shape[kind, columns] = _shapes(of_it, own, candidate, found)
     everything = _some(_joined(train, validation))
     final = FactorAnalysis.fit(
         *seen_inputs(network, everything), shrinkage=SHRINKAGES[best], start=models[best], n_iter=10
     )
-    return Completion(final, inputs, real, weight, factor, knots, shape)
+    return Completion(final, inputs, real, weight, share, factor, knots, shape)
 
 
 @dataclass(frozen=True)
@@ -134,10 +137,9 @@ class _Case:
         )
         return _Case(self.kind, *(part[..., columns] for part in parts))
 
-    def error(self, weight: float) -> Tensor:
-        """Error of both models' average, in its deviations before calibration."""
-        mean, deviation = blend(weight, self.loc, self.told, self.scale, self.spread)
-        return (self.truth - mean) / deviation
+    def relative_error(self, weight: float, scale: Tensor) -> Tensor:
+        """Error of both models' average, in units of a deviation, (n, n_real)."""
+        return (self.truth - (1 - weight) * self.loc - weight * self.told) / scale
 
 
 def _squared(case: _Case, model: int) -> Tensor:
@@ -159,18 +161,35 @@ def _weight(cases: list[_Case], prior: float) -> float:
     return float(weight.clamp(0, 1))
 
 
-def _factor(cases: list[_Case], weight: float) -> Tensor:
-    """Factors of the deviations of one modality's features, (n_features,)."""
-    squared = torch.cat([case.error(weight).square() * case.hidden for case in cases])
-    count = torch.cat([case.hidden for case in cases]).sum(0)
+def _factor(cases: list[_Case], weight: float, share: float) -> tuple[float, float, Tensor]:
+    """How well deviations tell errors, with a share of the linear model's variance in them.
+
+    Returns
+    -------
+    score : float
+        Log-density of the errors, but for a constant, as if they were normal.
+    share : float
+    factor : Tensor of shape (n_features,)
+        What brings deviations to the size of errors.
+    """
+    scales = [blended_scale(share, case.scale, case.spread) for case in cases]
+    errors = [case.relative_error(weight, scale) for case, scale in zip(cases, scales, strict=True)]
+    hidden = torch.cat([case.hidden for case in cases])
+    squared, count = torch.cat(errors).square() * hidden, hidden.sum(0)
     common = squared.sum() / count.sum()
-    return ((squared.sum(0) + PRIOR_SCALES * common) / (count + PRIOR_SCALES)).sqrt()
+    factor = ((squared.sum(0) + PRIOR_SCALES * common) / (count + PRIOR_SCALES)).sqrt()
+    score = -(0.5 * squared / factor.square() + (torch.cat(scales) * factor).log() * hidden).sum()
+    return float(score), share, factor
 
 
-def _shapes(cases: list[_Case], weight: float, factor: Tensor) -> tuple[Tensor, Tensor]:
+def _shapes(cases: list[_Case], weight: float, share: float, factor: Tensor) -> tuple[Tensor, Tensor]:
     """Knots of the network's deviations, and of errors, (n_knots,), of one modality."""
+    errors = [
+        case.relative_error(weight, factor * blended_scale(share, case.scale, case.spread))[case.hidden]
+        for case in cases
+    ]
+    shape = _levels(torch.cat(errors).abs())
     knots = _levels(torch.cat([case.deviation.abs()[:, case.hidden].flatten() for case in cases]))
-    shape = _levels(torch.cat([(case.error(weight) / factor).abs()[case.hidden] for case in cases]))
     n_rows = sum(int(case.hidden.any(1).sum()) for case in cases)
     trusted = n_rows / (n_rows + PRIOR_ROWS)
     return knots, trusted * shape + (1 - trusted) * knots

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 MAX_FACTORS = 40
-MAX_PRODUCTS = 2e9  # of an iteration: rows x features x factors squared
+MAX_PRODUCTS = 5e8  # of an iteration: rows x features x factors squared
 MAX_FLOATS = 2e7  # of a pass over rows, of which every one may have a covariance of its own
 MIN_FACTORS = 5
 MAX_PAIRED = 1000  # features whose covariance is worth computing, for a start

@@ -106,9 +106,9 @@ def test_means_and_deviations_by_hand(fitted, X):
             told = mean[j] + gain @ (row - mean)[seen]
             variance = covariance[j, j] - gain @ covariance[seen, j]
             kind = CELL if seen[owner == owner[j]].any() else MODALITY
-            w, c = float(completion.weight[kind, j]), float(completion.factor[kind, j])
+            w, v, c = (float(of[kind, j]) for of in (completion.weight, completion.share, completion.factor))
             expected[i, j] = (1 - w) * loc[i, j] + w * told
-            spread[i, j] = c * ((1 - w) * deviation[i, j] ** 2 + w * variance) ** 0.5
+            spread[i, j] = c * ((1 - v) * deviation[i, j] ** 2 + v * variance) ** 0.5
     predicted, std = fitted.predict(X, return_std=True)
     # float32, in units in which -100 is the mean
     np.testing.assert_allclose((predicted[:, order] - location) / scale, expected, atol=1e-4)

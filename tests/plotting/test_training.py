@@ -48,7 +48,11 @@ def test_curves_by_modality_are_those_of_the_estimator(copies):
     vae.reconstruction_curve_, vae.kl_curve_ = reconstruction(), divergence()
     display = TrainingDisplay.from_estimator(vae)
     assert [line.get_label() for line in display.lines_["expected log-likelihood"]] == ["a", "b"]
-    assert [line.get_label() for line in display.lines_["divergence from the prior"]] == ["all together", "a", "b"]
+    assert [line.get_label() for line in display.lines_["divergence from the prior"]] == [
+        "all together",
+        "a",
+        "b",
+    ]
 
 
 def test_panels_for_which_there_is_nothing_are_left_out():

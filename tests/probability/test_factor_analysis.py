@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
+from skmm._torch import isolated_rng
 from skmm.probability import factor_analysis
 from skmm.probability.factor_analysis import LEAST_VARIANCE, FactorAnalysis, _affordable
 
@@ -250,6 +251,32 @@ def test_one_feature(shrinkage):
     np.testing.assert_allclose(model.loc, seen.mean(0), atol=1e-3)
     expected = (float((seen - seen.mean()).square().sum()) + shrinkage) / (150 + shrinkage)
     np.testing.assert_allclose(covariance_of(model), expected, rtol=2e-3)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_tables_too_wide_for_all_pairs(missing, monkeypatch):
+    """They start elsewhere, and end where others do."""
+    truth = make_model(30, 3)
+    values, observed = draw(truth, 400, missing)
+    expected = FactorAnalysis.fit(values, observed, shrinkage=4.0, n_iter=300)
+    monkeypatch.setattr(factor_analysis, "MAX_PAIRED", 20)
+    with isolated_rng(0):
+        model = FactorAnalysis.fit(values, observed, shrinkage=4.0, n_iter=300)
+    np.testing.assert_allclose(covariance_of(model), covariance_of(expected), atol=0.15)
+    rows, seen = draw(truth, 200, 0.5, seed=2)
+    first, second = (of.moments(rows, seen)[0] for of in (model, expected))
+    assert (first - second)[~seen].square().mean() ** 0.5 < 0.05
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 30, 60])
+def test_wide_tables_of_few_rows(n_rows):
+    rng = np.random.RandomState(0)
+    values = torch.tensor(rng.normal(size=(n_rows, factor_analysis.MAX_PAIRED + 1)))
+    observed = torch.tensor(rng.uniform(size=values.shape) < 0.8)
+    with isolated_rng(0):
+        model = FactorAnalysis.fit(values, observed, shrinkage=8.0, n_iter=2)
+    for moment in model.moments(values, observed):
+        assert torch.isfinite(moment).all()
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 3])
