@@ -1,11 +1,12 @@
 """Completion of missing entries by many methods under one protocol.
 
 The tables, in :mod:`benchmarks.completion_data`, are split into training and test rows, and their columns
-standardised by the observed training values; columns that are constant there are dropped. In the settings
-"p0.1", "p0.3" and "p0.5" a training row loses each modality with this probability, but keeps one, and each
-modality is hidden in turn from test rows that are otherwise as they are. In the setting "cells" training and
-test rows lose 30 % of their cells at random. The figure is the root mean squared error over what is hidden,
-in standard deviations, by modality and over all that is hidden; what is missing in reality is never scored.
+standardised by the observed training values; columns that are nearly constant there are dropped. In the
+settings "p0.1", "p0.3" and "p0.5" a training row loses each modality with this probability, but keeps one,
+and each modality is hidden in turn from test rows that are otherwise as they are. In the setting "cells"
+training and test rows lose 30 % of their cells at random. The figure is the root mean squared error over what
+is hidden, in standard deviations, by modality and over all that is hidden; what is missing in reality is
+never scored.
 All methods get the same rows with the same gaps. :mod:`benchmarks.completion_baselines` describes them;
 "skmm-default" is MultimodalVAE as it is, "skmm-tuned" the best of six in a search by completion.
 
