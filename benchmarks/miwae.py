@@ -1,8 +1,8 @@
 """Cells missing at random, as the authors of MIWAE hide them, on scikit-learn's breast cancer table.
 
 The table is standardised by all its values, half of its cells are hidden, and the same table is fitted and
-completed: Mattei and Frellsen (2019), "MIWAE: Deep Generative Modelling and Imputation of Incomplete Data Sets",
-whose figure is a mean squared error of 0.2867. Run ``python -m benchmarks.miwae``.
+completed: Mattei and Frellsen (2019), "MIWAE: Deep Generative Modelling and Imputation of Incomplete Data
+Sets", whose figure is a mean squared error of 0.2867. Run ``python -m benchmarks.miwae``.
 """
 
 from __future__ import annotations
