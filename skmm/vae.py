@@ -18,6 +18,9 @@ from skmm.networks.vae import VAENetwork
 from skmm.probability.posteriors import POSTERIORS
 from skmm.probability.priors import PRIORS
 
+N_HELD_OUT = 20  # rows set aside to learn how to complete, in tables too small for validation
+MIN_ROWS = 100  # of tables that can spare them
+
 
 class MultimodalVAE(MultimodalEstimator):
     r"""Variational autoencoder of tables whose rows may lack whole modalities.
@@ -103,6 +106,8 @@ class MultimodalVAE(MultimodalEstimator):
         Whether to set validation rows aside, keep the weights that score best on them, and stop when they
         have not improved for long. "auto" does so where at least 20 validation rows hold data.
     validation_fraction : float, default=0.1
+        Under ``completion="stacked"``, where this is less than 20 rows of 100 or more, 20 are set aside all
+        the same, but choose no epoch.
     n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement after which training stops. "auto" is a third of ``max_iter``, at least 20:
         small tables have many short epochs.
@@ -263,8 +268,8 @@ class MultimodalVAE(MultimodalEstimator):
 
     _auto_steps_per_row = 4  # small tables are learned in fewer, and completed no better after more
 
-    def _needs_held_out(self) -> bool:
-        return self.completion == "stacked"
+    def _n_held_out(self, n_rows: int) -> int:
+        return N_HELD_OUT if self.completion == "stacked" and n_rows >= MIN_ROWS else 0
 
     def _fit_completion(self, network: Any, train: Any, held_out: Any, device: torch.device) -> Any:
         if self.completion == "network":

@@ -133,8 +133,8 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         Which columns form which modality, their types, locations and scales.
     n_iter_, best_iter_ : int
         Number of epochs run, and the epoch whose weights were kept, from 1.
-    loss_curve_ : list of float
-        Mean training loss of each epoch.
+    loss_curve_, reconstruction_curve_, kl_curve_ : list of float, DataFrame, DataFrame
+        Loss, reconstructions and divergences, epoch by epoch, as of :class:`MultimodalVAE`.
     validation_scores_ : list of float or None
         Scores of validation sequences, as of :class:`MultimodalVAE`.
     n_features_in_, feature_names_in_ : int, array of shape (n_features,)

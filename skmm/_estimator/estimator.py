@@ -42,7 +42,6 @@ from skmm.training.trial import try_network, try_schedule
 MIN_AUTO_EPOCHS = 5
 MIN_AUTO_STEPS = 400
 MIN_VALIDATION_ROWS = 20
-MIN_TRAINING_SHARE = 5  # times as many rows as are set aside, at least, where these choose no epoch
 MIN_AUTO_PATIENCE = 20  # epochs
 N_VALIDATION_DRAWS = 32
 FENCE_RANGES = 1.5  # below the lower quartile, in interquartile ranges: Tukey's rule for outliers
@@ -227,11 +226,10 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
         early = self.early_stopping
         if early == "auto":
             early = n_validation >= MIN_VALIDATION_ROWS
-            few = blocks.n_rows < MIN_VALIDATION_ROWS * MIN_TRAINING_SHARE or not self._needs_held_out()
-            n_validation = max(n_validation, 0 if few else MIN_VALIDATION_ROWS)
-            if not early and few:
-                return blocks, None, False
+            n_validation = n_validation if early else self._n_held_out(blocks.n_rows)
         elif not early:
+            n_validation = 0
+        if not early and not n_validation:
             return blocks, None, False
         if n_validation < 1 or n_validation >= blocks.n_rows:
             raise ValueError(
@@ -242,9 +240,9 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
         order = torch.randperm(blocks.n_rows)
         return blocks.rows(order[n_validation:]), blocks.rows(order[:n_validation]), early
 
-    def _needs_held_out(self) -> bool:
-        """Whether rows that the network was not trained on are needed after training."""
-        return False
+    def _n_held_out(self, n_rows: int) -> int:
+        """Rows to set aside where they are too few to choose the epoch by."""
+        return 0
 
     def _fit_completion(self, network: Any, train: Any, held_out: Any, device: torch.device) -> Any:
         """Learn what corrects the network's completions."""
