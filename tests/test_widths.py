@@ -25,15 +25,15 @@ def error():
 
 
 def test_without_weights_the_wide_modality_takes_all_latent_variables(error):
-    assert error("defaults")["narrow | wide"] > 0.9
-    assert error("defaults")["narrow | both"] > 0.9
+    assert error("network alone")["narrow | wide"] > 0.9
+    assert error("network alone")["narrow | both"] > 0.9
 
 
 @pytest.mark.parametrize("setting", ["weights: auto", "weights: narrow 20"])
 def test_weights_give_the_narrow_one_its_share(error, setting):
     assert error(setting)["narrow | wide"] < 0.65
     assert error(setting)["narrow | both"] < 0.4
-    assert error(setting)["wide | both"] < error("defaults")["wide | both"] + 0.15
+    assert error(setting)["wide | both"] < error("network alone")["wide | both"] + 0.15
 
 
 def test_modality_dropout_trains_completion(error):
