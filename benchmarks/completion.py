@@ -47,7 +47,7 @@ from benchmarks.completion_data import (
     blanked,
     make_task,
 )
-from benchmarks.sequences import _parameter, markdown, number
+from benchmarks.sequences import markdown, number, parameter
 from skmm.scorers import CompletionScorer, completion_scorer
 
 OURS = "skmm-default"
@@ -344,7 +344,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--report-only", action="store_true", help="run nothing")
     parser.add_argument(
         "--set",
-        type=_parameter,
+        type=parameter,
         action="append",
         default=[],
         metavar="NAME=VALUE",

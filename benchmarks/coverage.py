@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 import skmm
-from benchmarks.completion_data import DATA_SETS, NEED_FOLDER, Task, make_task
+from benchmarks.completion_data import DATA_SETS, NEED_FOLDER, Task, blanked, make_task
 from benchmarks.sequences import markdown
 
 SETTINGS = ("p0.3", "cells")
@@ -42,7 +42,7 @@ def cases(task: Task) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
 def coverage(vae: skmm.MultimodalVAE, task: Task) -> Iterator[dict[str, object]]:
     """Share of hidden entries inside the intervals, case by case."""
     for modality, seen, taken, looked_at in cases(task):
-        low, high = vae.predict_quantiles(np.where(taken, np.nan, task.test), (0.05, 0.95))
+        low, high = vae.predict_quantiles(blanked(task.test, taken), (0.05, 0.95))
         inside = (low <= task.test) & (task.test <= high)
         yield {"modality": modality, "seen": seen, "coverage": inside[looked_at].mean()}
 

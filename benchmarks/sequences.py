@@ -46,7 +46,7 @@ def make_parser(docstring: str, *, seeds: int, needs_data: bool = False) -> argp
     parser.add_argument("--seeds", type=int, help=f"number of seeds, from 0 (default: {seeds}; 1 if --quick)")
     parser.add_argument(
         "--set",
-        type=_parameter,
+        type=parameter,
         action="append",
         default=[],
         metavar="NAME=VALUE",
@@ -81,7 +81,7 @@ def chosen(
     return {", ".join([name, *said]): {**parameters, **changes} for name, parameters in settings.items()}
 
 
-def _parameter(text: str) -> tuple[str, Any]:
+def parameter(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition("=")
     if not separator:
         raise argparse.ArgumentTypeError(f"write it as NAME=VALUE, not as {text!r}")

@@ -51,6 +51,11 @@ class Blocks:
         """One bool tensor per modality, of the shape of its values."""
         return self.joint_observed.split(self.sizes, dim=-1)
 
+    def columns_of(self, modality: int) -> Tensor:
+        """True for the features of a modality, (n_features,)."""
+        own = torch.arange(len(self.sizes), device=self.joint.device) == modality
+        return per_feature(own, self.sizes, dim=0)
+
     @property
     def n_rows(self) -> int:
         """Number of rows (sequences, where there is a time axis)."""

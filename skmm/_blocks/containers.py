@@ -267,6 +267,11 @@ def stack(tables: Sequence[Any], *, level: str, keys: Sequence[Any]) -> Any:
     return np.ma.stack(tables) if isinstance(first, np.ma.MaskedArray) else np.stack(tables)
 
 
+def unstacked(stacked: Any, n: int) -> Any:
+    """Take the n-th of the tables that :func:`stack` has put under keys from 0 on."""
+    return stacked.loc[n] if isinstance(stacked, pd.DataFrame) else stacked[n]
+
+
 def check_table(estimator: Any, X: Any, *, reset: bool) -> pd.DataFrame | np.ndarray:
     """Check X as scikit-learn does.
 

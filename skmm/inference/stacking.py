@@ -67,39 +67,59 @@ def fit_completion(
     linear = FactorAnalysis.fit(*seen, shrinkage=SHRINKAGES[0])
     even = torch.full((2, len(real)), 0.5, dtype=torch.float64)
     normal = _half_normal().expand(2, len(real), -1)
-    completion = Completion(linear, inputs, real, even, even, torch.ones_like(even), normal, normal)
+    neutral = Completion(linear, inputs, real, even, even, torch.ones_like(even), normal, normal)
     if validation is None:
-        return completion
+        return neutral
     models = [linear] + [
         FactorAnalysis.fit(*seen, shrinkage=shrinkage, start=linear, n_iter=10)
         for shrinkage in SHRINKAGES[1:]
     ]
-    cases = list(_cases(network, validation, completion, models, device, n_draws))
+    cases = list(_cases(network, validation, neutral, models, device, n_draws))
     if not cases:
-        return completion
+        return neutral
     best = min(range(len(models)), key=lambda i: float(sum(_squared(case, i) for case in cases)))
-    weight, share, factor = even.clone(), even.clone(), torch.ones_like(even)
-    knots, shape = normal.clone(), normal.clone()
     owner = torch.repeat_interleave(torch.tensor(validation.sizes))[real]
+    completion = _weighed(neutral, [case.chosen(best) for case in cases], owner)
+    everything = _some(_joined(train, validation))
+    final = FactorAnalysis.fit(
+        *seen_inputs(network, everything), shrinkage=SHRINKAGES[best], start=models[best], n_iter=10
+    )
+    return replace(completion, linear=final)
+
+
+def _weighed(neutral: Completion, cases: list[_Case], owner: Tensor) -> Completion:
+    """Learn weights, factors and shapes; what no case tells of stays as it is.
+
+    Parameters
+    ----------
+    neutral : Completion
+    cases : list
+        With one linear model.
+    owner : int64 Tensor of shape (n_real,)
+        Modality of each real feature.
+    """
+    learned = ("weight", "share", "factor", "knots", "shape")
+    completion = replace(neutral, **{name: getattr(neutral, name).clone() for name in learned})
     for kind in (CELL, MODALITY):
-        of_kind = [case.chosen(best) for case in cases if case.kind == kind]
+        of_kind = [case for case in cases if case.kind == kind]
         if not of_kind:
             continue
         common = _weight(of_kind, 0.5)
         for modality in owner.unique().tolist():
             columns = owner == modality
             of_it = [case.of(columns) for case in of_kind if case.hidden[:, columns].any()]
-            if of_it:
-                weight[kind, columns] = own = _weight(of_it, common)
-                spread = [_factor(of_it, own, candidate) for candidate in SHARES]
-                _, candidate, found = max(spread, key=lambda option: option[0])
-                share[kind, columns], factor[kind, columns] = candidate, found
-                knots[kind, columns], shape[kind, columns] = _shapes(of_it, own, candidate, found)
-    everything = _some(_joined(train, validation))
-    final = FactorAnalysis.fit(
-        *seen_inputs(network, everything), shrinkage=SHRINKAGES[best], start=models[best], n_iter=10
-    )
-    return Completion(final, inputs, real, weight, share, factor, knots, shape)
+            if not of_it:
+                continue
+            weight = _weight(of_it, common)
+            spread = {share: _factor(of_it, weight, share) for share in SHARES}
+            share = max(spread, key=lambda candidate: spread[candidate][0])
+            factor = spread[share][1]
+            completion.weight[kind, columns] = weight
+            completion.share[kind, columns] = share
+            completion.factor[kind, columns] = factor
+            shapes = _shapes(of_it, weight, share, factor)
+            completion.knots[kind, columns], completion.shape[kind, columns] = shapes
+    return completion
 
 
 @dataclass(frozen=True)
@@ -161,14 +181,13 @@ def _weight(cases: list[_Case], prior: float) -> float:
     return float(weight.clamp(0, 1))
 
 
-def _factor(cases: list[_Case], weight: float, share: float) -> tuple[float, float, Tensor]:
+def _factor(cases: list[_Case], weight: float, share: float) -> tuple[float, Tensor]:
     """How well deviations tell errors, with a share of the linear model's variance in them.
 
     Returns
     -------
     score : float
         Log-density of the errors, but for a constant, as if they were normal.
-    share : float
     factor : Tensor of shape (n_features,)
         What brings deviations to the size of errors.
     """
@@ -179,7 +198,7 @@ def _factor(cases: list[_Case], weight: float, share: float) -> tuple[float, flo
     common = squared.sum() / count.sum()
     factor = ((squared.sum(0) + PRIOR_SCALES * common) / (count + PRIOR_SCALES)).sqrt()
     score = -(0.5 * squared / factor.square() + (torch.cat(scales) * factor).log() * hidden).sum()
-    return float(score), share, factor
+    return float(score), factor
 
 
 def _shapes(cases: list[_Case], weight: float, share: float, factor: Tensor) -> tuple[Tensor, Tensor]:
@@ -230,9 +249,7 @@ def _hidden(rows: Blocks) -> Iterator[tuple[int, Tensor]]:
     present = rows.present  # (M, n)
     for modality in range(len(rows.sizes)):
         several = present[modality] & (present.sum(0) > 1)
-        member = torch.arange(len(rows.sizes), device=present.device) == modality
-        member = per_feature(member, rows.sizes, dim=0)
-        yield MODALITY, rows.joint_observed & member & several[:, None]
+        yield MODALITY, rows.joint_observed & rows.columns_of(modality) & several[:, None]
     there = per_feature(present, rows.sizes, dim=0).T
     rate = 1 - float(rows.joint_observed[there].float().mean()) if there.any() else 0.0
     rate = min(max(rate, LEAST_CELLS), MOST_CELLS)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from skmm._blocks.columns import CONTINUOUS
+from skmm._blocks.containers import unstacked
 from skmm._torch import RandomStateLike, as_random_state, draw_seed
 from skmm.metrics.hiding import Truth, mean_over_hidden
 from skmm.metrics.scoring_rules import crps
@@ -214,7 +215,7 @@ def mean_over_draws(
         drawn = known.model.sample(n_samples, given=X, random_state=draw_seed(generator))
         unit = known.layout.deviation[np.nonzero(hidden)[1]]
         # one draw after the other, and only what was hidden: a read table is larger than that
-        draws = np.stack([known.read(_nth(drawn, i))[hidden] / unit for i in range(n_samples)])
+        draws = np.stack([known.read(unstacked(drawn, i))[hidden] / unit for i in range(n_samples)])
         return measure(known.matrix[hidden] / unit, draws)
 
     return mean_over_hidden(
@@ -225,11 +226,6 @@ def mean_over_draws(
         random_state=generator,
         compared=np.array([kind == CONTINUOUS for kind in known.layout.kinds]),
     )
-
-
-def _nth(draws: Any, n: int) -> Any:
-    """One of the draws that an estimator returns together."""
-    return draws.loc[n] if isinstance(draws, pd.DataFrame) else draws[n]
 
 
 def _check_levels(level: Any) -> np.ndarray:

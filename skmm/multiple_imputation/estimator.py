@@ -18,7 +18,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from skmm._blocks.containers import check_table, column_labels
+from skmm._blocks.containers import check_table, column_labels, unstacked
 from skmm._blocks.modalities import resolve_modalities
 from skmm._estimator.atomic import unchanged_on_failure
 from skmm._torch import RandomStateLike, as_random_state, draw_seed
@@ -318,10 +318,9 @@ class PooledEstimator(BaseEstimator):
         ):
             draws = imputer.sample(len(share), given=given, random_state=draw_seed(generator))
             for i in range(len(share)):
-                if isinstance(draws, pd.DataFrame):
-                    yield draws.loc[i].iloc[:, : self.n_features_in_]
-                else:
-                    yield draws[i][:, : self.n_features_in_]
+                table = unstacked(draws, i)
+                own = slice(self.n_features_in_)
+                yield table.iloc[:, own] if isinstance(table, pd.DataFrame) else table[:, own]
 
     def _variances(self, fitted: Any, X: Any, y: np.ndarray, generator: np.random.RandomState) -> np.ndarray:
         """Variances of the coefficients of one completion, in the shape of :func:`coefficients`."""

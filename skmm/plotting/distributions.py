@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from skmm._blocks.columns import BINARY
+from skmm._blocks.containers import unstacked
 from skmm._blocks.modalities import excerpt
 from skmm._torch import RandomStateLike
 from skmm.metrics.hiding import Truth
@@ -111,7 +112,7 @@ class CompletionDistributionDisplay:
             np.zeros(missing.shape, dtype=bool)
         )  # in the user's form, behind a Pipeline's steps
         draws = data.model.sample(n_samples, given=given, random_state=random_state)
-        drawn = [data.read(_draw(draws, k, len(missing))) for k in range(n_samples)]
+        drawn = [data.read(unstacked(draws, k)) for k in range(n_samples)]
         observed, completed = {}, {}
         for j in chosen:
             label = data.layout.labels[j]
@@ -189,13 +190,6 @@ def _chosen(data: Truth, columns: Any, missing: np.ndarray) -> list[int]:
         named = repr(complete[0]) if complete else repr(columns)
         raise ValueError(f"columns holds {named}, of which no entry of X is missing; leave it out.")
     return list(dict.fromkeys(found))
-
-
-def _draw(draws: Any, k: int, n_rows: int) -> Any:
-    """One of several draws, in the form of X."""
-    if isinstance(draws, pd.DataFrame):
-        return draws.iloc[k * n_rows : (k + 1) * n_rows].droplevel(0)
-    return draws[k]
 
 
 def _values(data: Truth, column: int, numbers: np.ndarray) -> Any:

@@ -182,8 +182,7 @@ def modality_divergence(network: Any, rows: Blocks) -> list[float]:
                 found.append(math.nan)
                 continue
             some = rows.rows(present)
-            alone = torch.arange(len(rows.sizes), device=present.device) == modality
-            seen = some.joint_observed & per_feature(alone, rows.sizes, dim=0)
+            seen = some.joint_observed & some.columns_of(modality)
             latent = network.infer(Blocks.from_joint(some.joint, seen, rows.sizes), 1)
             found.append(float(latent.kl.mean()))
     return found
