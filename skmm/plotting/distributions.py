@@ -169,8 +169,8 @@ def _chosen(data: Truth, columns: Any, missing: np.ndarray) -> list[int]:
         in_turn = sorted((turn, j) for group in by_modality for turn, j in enumerate(group))
         if not in_turn:
             raise ValueError(
-                "X has no missing entry, so that nothing is completed; hide some, for example with "
-                "skmm.hide or skmm.datasets.remove_modalities."
+                "X has no missing entry in a column that varied in fit, so that there is nothing to show; "
+                "hide some, for example with skmm.hide or skmm.datasets.remove_modalities."
             )
         return sorted(int(j) for _, j in in_turn[:MAX_PANELS])
     is_single = isinstance(columns, str) or columns in layout.labels or columns in layout.names
