@@ -506,11 +506,17 @@ def permuted_completion(completion, sizes, order):
     assert torch.equal(completion.real, torch.arange(sum(sizes)))
     assert torch.equal(completion.inputs, completion.real)
     columns = torch.cat([torch.arange(sum(sizes)).split(sizes)[i] for i in order])
-    linear = completion.linear
+    linear, near = completion.linear, completion.near
+    if near is not None:
+        near = replace(
+            near,
+            **{name: getattr(near, name)[..., columns] for name in ("loc", "variance", "known", "observed")},
+        )
     return replace(
         completion,
+        near=near,
         linear=FactorAnalysis(linear.loc[columns], linear.loadings[columns], linear.variance[columns]),
-        weight=completion.weight[:, columns],
+        weight=completion.weight[..., columns],
         share=completion.share[:, columns],
         factor=completion.factor[:, columns],
         knots=completion.knots[:, columns],

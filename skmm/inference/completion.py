@@ -1,4 +1,4 @@
-"""Completion by two models weighed against each other: what :mod:`skmm.inference.stacking` has learned."""
+"""Completion by three models weighed against each other: what :mod:`skmm.inference.stacking` has learned."""
 
 from __future__ import annotations
 
@@ -10,37 +10,46 @@ from torch import Tensor
 
 from skmm._blocks.blocks import Blocks, per_feature
 from skmm.probability.factor_analysis import FactorAnalysis
+from skmm.probability.kernel_regression import KernelRegression
 
 LEAST_WIDTH = 1e-6  # between knots
 CELL, MODALITY = 0, 1  # kinds of missing entries: something of the modality is there, or nothing
+NETWORK, LINEAR, NEAR = 0, 1, 2  # models
 
 
 @dataclass(frozen=True)
 class Completion:
-    r"""How missing real numbers are completed: by the network and a linear Gaussian model together.
+    r"""How missing real numbers are completed: by the network, a linear model and near rows together.
 
-    Their means are averaged, with a weight :math:`w` of the linear one, and so are their variances, with
-    another weight :math:`v`, times a factor that makes deviations true:
+    Their means are averaged with weights :math:`w`, and the variances of the first two with another weight
+    :math:`v`, times a factor that makes deviations true:
 
-    .. math:: \hat x = (1 - w)\,\hat x_{net} + w\,\hat x_{lin}, \quad
+    .. math:: \hat x = w_1\,\hat x_{net} + w_2\,\hat x_{lin} + w_3\,\hat x_{near}, \quad
               \hat s^2 = c^2 \big((1 - v)\,s_{net}^2 + v\,s_{lin}^2\big)
 
     The network's draws and quantiles are moved and spread to these, and their deviations bent to the shape
     that errors had. There are weights and factors for entries whose whole modality is missing, and for single
-    cells. Rows with nothing observed are the network's own. The two models err differently: on small, nearly
-    Gaussian tables the linear model is hard to beat, and nowhere does it see what bends; their average is
-    mostly better than either.
+    cells. Rows with nothing observed are the network's own. The models err differently: on small, nearly
+    Gaussian tables the linear model is hard to beat, and nowhere does it see what bends; rows like one that
+    was seen are told by it. The average is mostly better than each.
 
     Parameters
     ----------
     linear : FactorAnalysis
         Of what the encoders see of all modalities.
+    near : KernelRegression or None
+        Of the same; None where it has no weight.
+    reach : float
+        Squared distance from which on near rows are not near: beyond it, the network gets ever more of their
+        weight.
     inputs : int64 Tensor of shape (n_real,)
-        Where the linear model has each real feature.
+        Where these models have each real feature.
     real : int64 Tensor of shape (n_real,)
         The features that are real numbers; all others are left to the network.
-    weight, share, factor : float64 Tensors of shape (2, n_real)
-        w, v and c, of cells and of whole modalities.
+    weight : float64 Tensor of shape (3, 2, n_real)
+        w of network, linear model and near rows, of cells and of whole modalities; the sum is 1.
+    share, factor : float64 Tensors of shape (2, n_real)
+        v and c, of cells and of whole modalities.
     knots, shape : float64 Tensors of shape (2, n_real, n_knots)
         What some shares of the absolute deviations do not exceed, in units of the standard
         deviation: of the network's draws, and of errors.
@@ -52,6 +61,8 @@ class Completion:
     """
 
     linear: FactorAnalysis
+    near: KernelRegression | None
+    reach: float
     inputs: Tensor
     real: Tensor
     weight: Tensor
@@ -65,14 +76,19 @@ class Completion:
 
         Of observed entries nothing is changed.
         """
-        answer = linear_moments(self.linear, network, blocks)
-        told, spread = (moment[:, self.inputs] for moment in answer)
+        seen = seen_inputs(network, blocks)
+        told, spread = (moment[:, self.inputs] for moment in self.linear.moments(*seen))
         kind, missing = self._missing(blocks)
         weight, share, factor = (
-            torch.where(kind == MODALITY, of[MODALITY], of[CELL])
+            torch.where(kind == MODALITY, of[..., MODALITY, None, :], of[..., CELL, None, :])
             for of in (self.weight, self.share, self.factor)
         )
-        loc = (1 - weight) * mean[:, self.real] + weight * told
+        loc = weight[NETWORK] * mean[:, self.real] + weight[LINEAR] * told
+        if self.near is not None:
+            around, nearest = self.near.complete(*seen)
+            trusted = trust(nearest, self.reach, self.near.bandwidth)
+            around = torch.lerp(mean[:, self.real].double(), around[:, self.inputs], trusted[:, None])
+            loc = loc + weight[NEAR] * around
         scale = factor * blended_scale(share, std[:, self.real], spread)
         mean, std = mean.clone(), std.clone()
         mean[:, self.real] = torch.where(missing, loc.float(), mean[:, self.real])
@@ -144,9 +160,9 @@ def blended_scale(share: Tensor | float, scale: Tensor, spread: Tensor) -> Tenso
     return ((1 - share) * scale.square() + share * spread.square()).sqrt()
 
 
-def linear_moments(linear: FactorAnalysis, network: Any, blocks: Blocks) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of all inputs by a linear model, (n, n_inputs)."""
-    return linear.moments(*seen_inputs(network, blocks))
+def trust(nearest: Tensor, reach: float, bandwidth: float) -> Tensor:
+    """How much rows count as near, from 1 down to 0, by the squared distance to the nearest."""
+    return (reach + bandwidth) / (nearest.clamp_min(reach) + bandwidth)
 
 
 def seen_inputs(network: Any, blocks: Blocks) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Learning how to complete: a linear model beside the network, weights of both, and how far errors go."""
+"""Learning how to complete: two models beside the network, weights of all, and how far errors go."""
 
 from __future__ import annotations
 
@@ -11,14 +11,25 @@ import torch
 from torch import Tensor
 
 from skmm._blocks.blocks import Blocks, per_feature
-from skmm.inference.completion import CELL, MODALITY, Completion, blended_scale, linear_moments, seen_inputs
+from skmm.inference.completion import (
+    CELL,
+    MODALITY,
+    NEAR,
+    Completion,
+    blended_scale,
+    seen_inputs,
+    trust,
+)
 from skmm.inference.draws import draw_completions
 from skmm.inference.expectations import predictive_moments, summary
+from skmm.inference.simplex import least_on_simplex
 from skmm.probability.factor_analysis import FactorAnalysis
+from skmm.probability.kernel_regression import KernelRegression
 from skmm.probability.likelihoods.contract import which_are_real
 
 SHRINKAGES = (8.0, 2.0, 32.0)  # of the linear model, in rows; the first is also where the others start from
-MAX_LINEAR_ROWS = 2000  # from which the linear model is learned: more would tell it little
+BANDWIDTHS = (0.1, 0.05, 0.025, 0.01, 0.004)  # of near rows
+MAX_LINEAR_ROWS = 2000  # from which both are learned: more would tell the linear model little
 MAX_LINEAR_ENTRIES = 4_000_000
 MIN_LINEAR_ROWS = 200
 MAX_CASES = 5000  # rows with something hidden, of all modalities together
@@ -26,7 +37,8 @@ MAX_CASE_ENTRIES = 4_000_000
 MIN_CASE_ROWS = 20
 N_SHAPE_DRAWS = 8
 LEAST_CELLS, MOST_CELLS = 0.1, 0.5  # share of cells hidden where single ones are
-PRIOR_ROWS = 20.0  # that equal weights of both models are worth
+PRIOR_ROWS = 20.0  # that the weights are worth from which learning starts
+PRIOR_WEIGHTS = (0.5, 0.5, 0.0)  # near rows have to earn theirs
 SHARES = (0.5, 0.0, 1.0)  # of the linear model's variance; the first where they do equally well
 SHAPE_LEVELS = (0.25, 0.5, 0.75, 0.9, 0.97)
 PRIOR_SCALES = 30.0  # rows that a modality's common scale is worth, beside a feature's own
@@ -37,7 +49,7 @@ N_CELL_CASES = 3  # times that cells are hidden in the same rows
 def fit_completion(
     network: Any, train: Blocks, validation: Blocks | None, device: torch.device, *, n_draws: int
 ) -> Completion | None:
-    """Learn the linear model, the weights and the factors.
+    """Learn the models beside the network, the weights and the factors.
 
     Parameters
     ----------
@@ -46,7 +58,7 @@ def fit_completion(
     train : Blocks
     validation : Blocks or None
         Rows that the network was not trained on: each of their modalities is hidden in turn, and cells.
-        Without them, both models have equal weights, and deviations stay as they are.
+        Without them, weights are ``PRIOR_WEIGHTS``, and deviations stay as they are.
     device : device
     n_draws : int
         Latent points of a row.
@@ -62,29 +74,41 @@ def fit_completion(
     real = real.nonzero()[:, 0]
     if not len(real):
         return None
-    some = _some(train)
-    seen = seen_inputs(network, some)
+    seen = seen_inputs(network, _some(train))
     linear = FactorAnalysis.fit(*seen, shrinkage=SHRINKAGES[0])
+    weight = torch.tensor(PRIOR_WEIGHTS, dtype=torch.float64)[:, None, None].expand(-1, 2, len(real))
     even = torch.full((2, len(real)), 0.5, dtype=torch.float64)
     normal = _half_normal().expand(2, len(real), -1)
-    neutral = Completion(linear, inputs, real, even, even, torch.ones_like(even), normal, normal)
+    neutral = Completion(linear, None, 0.0, inputs, real, weight, even, torch.ones_like(even), normal, normal)
     if validation is None:
         return neutral
     models = [linear] + [
         FactorAnalysis.fit(*seen, shrinkage=shrinkage, start=linear, n_iter=10)
         for shrinkage in SHRINKAGES[1:]
     ]
-    cases = list(_cases(network, validation, neutral, models, device, n_draws))
-    if not cases:
+    near = [KernelRegression.fit(*seen, bandwidth=bandwidth) for bandwidth in BANDWIDTHS]
+    answers = list(_answers(network, validation, neutral, models, near, device, n_draws))
+    if not answers:
         return neutral
-    best = min(range(len(models)), key=lambda i: float(sum(_squared(case, i) for case in cases)))
+    best = min(range(len(models)), key=lambda i: sum(_squared(answer, i) for answer in answers))
+    reach = float(torch.cat([answer.nearest for answer in answers]).median())
+
+    def with_near(i: int) -> list[_Case]:
+        return [answer.chosen(best, i, reach, BANDWIDTHS[i]) for answer in answers]
+
+    nearest = min(range(len(near)), key=lambda i: _least(with_near(i)))
+    cases = with_near(nearest)
     owner = torch.repeat_interleave(torch.tensor(validation.sizes))[real]
-    completion = _weighed(neutral, [case.chosen(best) for case in cases], owner)
-    everything = _some(_joined(train, validation))
-    final = FactorAnalysis.fit(
-        *seen_inputs(network, everything), shrinkage=SHRINKAGES[best], start=models[best], n_iter=10
+    completion = _weighed(neutral, cases, owner)
+    seen = seen_inputs(network, _some(_joined(train, validation)))
+    return replace(
+        completion,
+        linear=FactorAnalysis.fit(*seen, shrinkage=SHRINKAGES[best], start=models[best], n_iter=10),
+        near=KernelRegression.fit(*seen, bandwidth=BANDWIDTHS[nearest])
+        if (completion.weight[NEAR] > 0).any()
+        else None,
+        reach=reach,
     )
-    return replace(completion, linear=final)
 
 
 def _weighed(neutral: Completion, cases: list[_Case], owner: Tensor) -> Completion:
@@ -94,7 +118,6 @@ def _weighed(neutral: Completion, cases: list[_Case], owner: Tensor) -> Completi
     ----------
     neutral : Completion
     cases : list
-        With one linear model.
     owner : int64 Tensor of shape (n_real,)
         Modality of each real feature.
     """
@@ -104,7 +127,7 @@ def _weighed(neutral: Completion, cases: list[_Case], owner: Tensor) -> Completi
         of_kind = [case for case in cases if case.kind == kind]
         if not of_kind:
             continue
-        common = _weight(of_kind, 0.5)
+        common = _weight(of_kind, torch.tensor(PRIOR_WEIGHTS, dtype=torch.float64))
         for modality in owner.unique().tolist():
             columns = owner == modality
             of_it = [case.of(columns) for case in of_kind if case.hidden[:, columns].any()]
@@ -114,7 +137,7 @@ def _weighed(neutral: Completion, cases: list[_Case], owner: Tensor) -> Completi
             spread = {share: _factor(of_it, weight, share) for share in SHARES}
             share = max(spread, key=lambda candidate: spread[candidate][0])
             factor = spread[share][1]
-            completion.weight[kind, columns] = weight
+            completion.weight[:, kind, columns] = weight[:, None]
             completion.share[kind, columns] = share
             completion.factor[kind, columns] = factor
             shapes = _shapes(of_it, weight, share, factor)
@@ -123,12 +146,13 @@ def _weighed(neutral: Completion, cases: list[_Case], owner: Tensor) -> Completi
 
 
 @dataclass(frozen=True)
-class _Case:
-    """Rows with some entries hidden, and what the models make of them; real features only.
+class _Answers:
+    """What candidates make of rows with some entries hidden; real features only.
 
-    All of shape (n, n_real): the truth, what was hidden, mean and deviation of the network; of the linear
-    model, at first with an axis of candidates in front; and with an axis of draws, how far the network's are
-    from their mean, in deviations.
+    The truth, what was hidden, mean and deviation of the network, all of shape (n, n_real); mean and
+    deviation of the linear models and mean of near rows with an axis of candidates in front; squared distance
+    of the nearest row, (n,); and with an axis of draws, how far the network's are from their mean, in
+    deviations.
     """
 
     kind: int
@@ -138,50 +162,84 @@ class _Case:
     scale: Tensor
     told: Tensor
     spread: Tensor
+    around: Tensor
+    nearest: Tensor
     deviation: Tensor
 
-    def chosen(self, model: int) -> _Case:
-        """With one of the linear models."""
-        return replace(self, told=self.told[model], spread=self.spread[model])
+    def chosen(self, linear: int, near: int, reach: float, bandwidth: float) -> _Case:
+        """With one candidate of each kind."""
+        trusted = trust(self.nearest, reach, bandwidth)[:, None]
+        around = torch.lerp(self.loc, self.around[near], trusted)
+        means = torch.stack([self.loc, self.told[linear], around])
+        return _Case(
+            self.kind, self.truth, self.hidden, means, self.scale, self.spread[linear], self.deviation
+        )
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Rows with some entries hidden, and what the three models make of them; real features only.
+
+    The truth and what was hidden, both (n, n_real); means of the models, (3, n, n_real); deviations of the
+    network and the linear model, (n, n_real); draws of the network, as in :class:`_Answers`.
+    """
+
+    kind: int
+    truth: Tensor
+    hidden: Tensor
+    means: Tensor
+    scale: Tensor
+    spread: Tensor
+    deviation: Tensor
 
     def of(self, columns: Tensor) -> _Case:
         """Those of some features."""
-        parts = (
-            self.truth,
-            self.hidden,
-            self.loc,
-            self.scale,
-            self.told,
-            self.spread,
-            self.deviation,
-        )
+        parts = (self.truth, self.hidden, self.means, self.scale, self.spread, self.deviation)
         return _Case(self.kind, *(part[..., columns] for part in parts))
 
-    def relative_error(self, weight: float, scale: Tensor) -> Tensor:
-        """Error of both models' average, in units of a deviation, (n, n_real)."""
-        return (self.truth - (1 - weight) * self.loc - weight * self.told) / scale
+    def relative_error(self, weight: Tensor, scale: Tensor) -> Tensor:
+        """Error of the models' average, in units of a deviation, (n, n_real)."""
+        return (self.truth - torch.tensordot(weight, self.means, 1)) / scale
 
 
-def _squared(case: _Case, model: int) -> Tensor:
+def _squared(answer: _Answers, linear: int) -> float:
     """Squared error of a linear model over what was hidden."""
-    return ((case.truth - case.told[model]).square() * case.hidden).sum()
+    return float(((answer.truth - answer.told[linear]).square() * answer.hidden).sum())
 
 
-def _weight(cases: list[_Case], prior: float) -> float:
-    """Weight of the linear model that makes the squared error least, drawn towards a prior one."""
-    along = across = torch.zeros((), dtype=torch.float64)
-    n_rows = 0
+def _gram(cases: list[_Case]) -> Tensor:
+    """Products of the models' errors, (3, 3)."""
+    gram = torch.zeros((3, 3), dtype=torch.float64)
     for case in cases:
-        between = (case.told - case.loc) * case.hidden
-        along = along + ((case.truth - case.loc) * between).sum()
-        across = across + between.square().sum()
-        n_rows += int(case.hidden.any(1).sum())
-    share = PRIOR_ROWS / max(1, n_rows)
-    weight = (along + share * across * prior) / ((1 + share) * across).clamp_min(1e-12)
-    return float(weight.clamp(0, 1))
+        errors = (case.truth - case.means)[:, case.hidden]
+        gram += errors @ errors.T
+    return gram
 
 
-def _factor(cases: list[_Case], weight: float, share: float) -> tuple[float, Tensor]:
+def _least(cases: list[_Case]) -> float:
+    """Squared error of the average with the best weights, which are other ones for cells."""
+    total = 0.0
+    for kind in (CELL, MODALITY):
+        gram = _gram([case for case in cases if case.kind == kind])
+        weight = least_on_simplex(gram, torch.zeros(3, dtype=torch.float64))
+        total += float(weight @ gram @ weight)
+    return total
+
+
+def _weight(cases: list[_Case], prior: Tensor) -> Tensor:
+    """Weights of the models, (3,), that make the squared error least, drawn towards prior ones."""
+    gram = _gram(cases)
+    share = PRIOR_ROWS / _n_rows(cases)
+    # the error of an average is the average of the errors: w'Gw + share (w - prior)'G(w - prior)
+    return least_on_simplex((1 + share) * gram, share * gram @ prior)
+
+
+def _n_rows(cases: list[_Case]) -> int:
+    """Rows that something is learned from; the same ones, with something else hidden, are no more of them."""
+    return max(int(case.hidden.any(1).sum()) for case in cases)
+
+
+def _factor(cases: list[_Case], weight: Tensor, share: float) -> tuple[float, Tensor]:
     """How well deviations tell errors, with a share of the linear model's variance in them.
 
     Returns
@@ -201,7 +259,7 @@ def _factor(cases: list[_Case], weight: float, share: float) -> tuple[float, Ten
     return float(score), factor
 
 
-def _shapes(cases: list[_Case], weight: float, share: float, factor: Tensor) -> tuple[Tensor, Tensor]:
+def _shapes(cases: list[_Case], weight: Tensor, share: float, factor: Tensor) -> tuple[Tensor, Tensor]:
     """Knots of the network's deviations, and of errors, (n_knots,), of one modality."""
     errors = [
         case.relative_error(weight, factor * blended_scale(share, case.scale, case.spread))[case.hidden]
@@ -209,19 +267,19 @@ def _shapes(cases: list[_Case], weight: float, share: float, factor: Tensor) -> 
     ]
     shape = _levels(torch.cat(errors).abs())
     knots = _levels(torch.cat([case.deviation.abs()[:, case.hidden].flatten() for case in cases]))
-    n_rows = sum(int(case.hidden.any(1).sum()) for case in cases)
-    trusted = n_rows / (n_rows + PRIOR_ROWS)
+    trusted = _n_rows(cases) / (_n_rows(cases) + PRIOR_ROWS)
     return knots, trusted * shape + (1 - trusted) * knots
 
 
-def _cases(
+def _answers(
     network: Any,
     validation: Blocks,
     completion: Completion,
     models: list[FactorAnalysis],
+    near: list[KernelRegression],
     device: torch.device,
     n_draws: int,
-) -> Iterator[_Case]:
+) -> Iterator[_Answers]:
     """Hide each modality in turn, and single cells, and ask the models."""
     n_modalities = len(validation.sizes)
     n_rows = min(MAX_CASES, MAX_CASE_ENTRIES // validation.joint.shape[1]) // (n_modalities + N_CELL_CASES)
@@ -234,14 +292,28 @@ def _cases(
         left = Blocks.from_joint(rows.joint[chosen], (everything & ~hidden)[chosen], rows.sizes)
         moments = predictive_moments(network, left, device, n_draws=n_draws)
         loc, scale = (part.double()[:, completion.real] for part in summary(network, *moments, device))
-        answers = [linear_moments(model, network, left) for model in models]
-        told, spread = (torch.stack(parts)[..., completion.inputs] for parts in zip(*answers, strict=True))
-        truth = rows.joint[chosen].double()[:, completion.real].cpu()
+        seen = seen_inputs(network, left)
+        told, spread = _stacked(*(model.moments(*seen) for model in models))
+        around, nearest = _stacked(*(model.complete(*seen) for model in near))
         draws = draw_completions(network, left, N_SHAPE_DRAWS, device)[..., completion.real]
-        deviation = ((draws - loc) / scale).float()
-        yield _Case(
-            kind, truth, hidden[chosen][:, completion.real].cpu(), loc, scale, told, spread, deviation
+        yield _Answers(
+            kind,
+            truth=rows.joint[chosen].double()[:, completion.real].cpu(),
+            hidden=hidden[chosen][:, completion.real].cpu(),
+            loc=loc,
+            scale=scale,
+            told=told[..., completion.inputs],
+            spread=spread[..., completion.inputs],
+            around=around[..., completion.inputs],
+            nearest=nearest[0],
+            deviation=((draws - loc) / scale).float(),
         )
+
+
+def _stacked(*pairs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The first of all pairs, and the second of all, with a new axis in front."""
+    first, second = zip(*pairs, strict=True)
+    return torch.stack(first), torch.stack(second)
 
 
 def _hidden(rows: Blocks) -> Iterator[tuple[int, Tensor]]:

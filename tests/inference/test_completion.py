@@ -1,21 +1,24 @@
-"""Completion by the network and a linear model together: what it changes, by how much, and what not."""
+"""Completion by the network and two models beside it: what they change, by how much, and what not."""
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import optimize
 from sklearn.base import clone
 
 from skmm import MultimodalVAE, hide, keep
 from skmm._torch import isolated_rng
 from skmm.inference import stacking
-from skmm.inference.completion import CELL, MODALITY, Completion, _bent, seen_inputs
-from skmm.inference.stacking import SHAPE_LEVELS, _half_normal
+from skmm.inference.completion import CELL, LINEAR, MODALITY, NEAR, NETWORK, Completion, _bent, seen_inputs
+from skmm.inference.stacking import PRIOR_WEIGHTS, SHAPE_LEVELS, _half_normal
 from skmm.probability.factor_analysis import FactorAnalysis
 from skmm.probability.fusion import FUSIONS
+from skmm.probability.kernel_regression import KernelRegression
 from skmm.probability.likelihoods.continuous import IndependentNormal
 from skmm.probability.likelihoods.contract import Likelihood
 
@@ -84,9 +87,32 @@ def everything(estimator, X):
 # the formula
 
 
-def test_means_and_deviations_by_hand(fitted, X):
+def make_bent(n_rows=400, seed=0):
+    """As make_values, of which rows lie near a surface that bends: near rows tell more than a plane."""
+    values = make_values(n_rows, seed)
+    bent = 5 * np.sin(2.5 * np.random.RandomState(seed).normal(size=(n_rows, 1)) + np.arange(N_FEATURES))
+    return np.where(np.isnan(values), NAN, bent + 0.1 * np.random.RandomState(seed).normal(size=values.shape))
+
+
+def around(near, inside, row):
+    """Averages over near rows, one row at a time, and the squared distance to the nearest."""
+    known = np.where(near.observed.numpy(), near.known.numpy().astype(float), NAN)
+    loc, scale = near.loc.numpy(), near.variance.numpy() ** 0.5
+    row = (inside[row] - loc) / scale
+    seen = ~np.isnan(row)
+    squares = np.where(np.isnan(known), row**2 + 1, (known - row) ** 2)[:, seen]
+    distance = squares.mean(axis=1)
+    weight = np.exp((distance.min() - distance) / 2 / near.bandwidth)[:, None] * ~np.isnan(known)
+    return loc + scale * np.nansum(weight * known, axis=0) / weight.sum(axis=0), distance.min()
+
+
+@pytest.mark.parametrize("make_table", [make_values, make_bent])
+def test_means_and_deviations_by_hand(make_table):
     """Entry by entry, in standardised units, with conditionals of the linear model in closed form."""
+    fitted, X = make().fit(make_table()), make_table(60, seed=1)
     completion, layout = fitted.completion_, fitted.layout_
+    assert (completion.near is not None) == bool((completion.weight[NEAR] > 0).any())
+    assert (completion.weight[NEAR] > 0.1).any() or make_table is make_values
     order, scale, location = layout.order, layout.scale[layout.order], layout.location[layout.order]
     assert not np.array_equal(order, np.arange(N_FEATURES))  # positions differ between table and network
     inside = (X[:, order] - location) / scale
@@ -99,15 +125,23 @@ def test_means_and_deviations_by_hand(fitted, X):
     expected, spread = loc.copy(), deviation.copy()
     for i, row in enumerate(inside):
         seen = ~np.isnan(row)
+        if not seen.any():
+            continue
+        if completion.near is not None:
+            near, distance = around(completion.near, inside, i)
+            h, reach = completion.near.bandwidth, completion.reach
+            trusted = 1 if distance <= reach else (reach + h) / (distance + h)
+            near = trusted * near + (1 - trusted) * loc[i]
         for j in np.flatnonzero(~seen):
-            if not seen.any():
-                continue
             gain = np.linalg.solve(covariance[np.ix_(seen, seen)], covariance[seen, j])
             told = mean[j] + gain @ (row - mean)[seen]
             variance = covariance[j, j] - gain @ covariance[seen, j]
             kind = CELL if seen[owner == owner[j]].any() else MODALITY
-            w, v, c = (float(of[kind, j]) for of in (completion.weight, completion.share, completion.factor))
-            expected[i, j] = (1 - w) * loc[i, j] + w * told
+            w = completion.weight[:, kind, j].numpy()
+            v, c = (float(of[kind, j]) for of in (completion.share, completion.factor))
+            expected[i, j] = w[NETWORK] * loc[i, j] + w[LINEAR] * told
+            if completion.near is not None:
+                expected[i, j] += w[NEAR] * near[j]
             spread[i, j] = c * ((1 - v) * deviation[i, j] ** 2 + v * variance) ** 0.5
     predicted, std = fitted.predict(X, return_std=True)
     # float32, in units in which -100 is the mean
@@ -122,13 +156,14 @@ def test_both_kinds_of_missing_entries_were_learned(fitted):
     completion = fitted.completion_
     columns = {"a": slice(0, 3), "b": slice(3, 4), "c": slice(4, 6)}
     for kind, name in ((MODALITY, "a"), (MODALITY, "b"), (MODALITY, "c"), (CELL, "a"), (CELL, "c")):
-        weight, factor = completion.weight[kind, columns[name]], completion.factor[kind, columns[name]]
-        assert (weight == weight[0]).all()
-        assert 0 <= weight[0] <= 1
-        assert (weight != 0.5).all()
+        weight, factor = completion.weight[:, kind, columns[name]], completion.factor[kind, columns[name]]
+        assert (weight == weight[:, :1]).all()
+        assert (weight >= 0).all()
+        np.testing.assert_allclose(weight.sum(0), 1)
+        assert weight[:, 0].tolist() != list(PRIOR_WEIGHTS)
         assert (factor > 0).all()
         assert len(set(factor.tolist())) == len(factor)
-    assert completion.weight[CELL, columns["b"]] == 0.5
+    assert completion.weight[:, CELL, columns["b"]].flatten().tolist() == list(PRIOR_WEIGHTS)
     assert completion.factor[CELL, columns["b"]] == 1
     assert torch.equal(completion.shape[CELL, columns["b"]][0], _half_normal())
 
@@ -220,82 +255,150 @@ def test_the_share_of_normal_deviations_within_each_height_is_its_level():
 # weights
 
 
-def make_two_views(nonlinear, n_rows=500, seed=0):
-    """View b is, but for noise, a linear function of a; or one that no linear function comes near."""
+def make_two_views(n_rows=500, seed=0):
+    """View b is, but for noise, a linear function of a."""
     rng = np.random.RandomState(seed)
     a = rng.normal(size=(n_rows, 2))
-    mixed = a @ [[1.0, -0.5, 0.3], [0.4, 1.0, 0.8]]
-    b = np.cos(2 * mixed) if nonlinear else mixed
+    b = a @ [[1.0, -0.5, 0.3], [0.4, 1.0, 0.8]]
     return np.hstack([a, b + 0.1 * rng.normal(size=b.shape)])
+
+
+def make_sizes(n_rows, seed=0):
+    """View b holds the sizes of a: no linear function comes near them, and nine dimensions have no near rows."""
+    rng = np.random.RandomState(seed)
+    a = rng.normal(size=(n_rows, 9))
+    return np.hstack([a, np.abs(a) + 0.1 * rng.normal(size=a.shape)])
 
 
 TWO_VIEWS = {"a": [0, 1], "b": [2, 3, 4]}
 
 
 def test_the_linear_model_gets_the_weight_where_the_network_has_learned_nothing():
-    estimator = make(modalities=TWO_VIEWS, max_iter=1).fit(make_two_views(nonlinear=False))
-    assert estimator.completion_.weight.min() > 0.9
-    given = keep(make_two_views(nonlinear=False, seed=1), "a", modalities=TWO_VIEWS)
-    truth = make_two_views(nonlinear=False, seed=1)[:, 2:]
+    estimator = make(modalities=TWO_VIEWS, max_iter=1).fit(make_two_views())
+    assert estimator.completion_.weight[LINEAR].min() > 0.8
+    assert estimator.completion_.weight[:, MODALITY][LINEAR].min() > 0.9
+    given = keep(make_two_views(seed=1), "a", modalities=TWO_VIEWS)
+    truth = make_two_views(seed=1)[:, 2:]
     models = estimator, alone(estimator)
     errors = [np.square(model.predict(given)[:, 2:] - truth).mean() ** 0.5 for model in models]
     assert errors[0] < 0.15  # the noise is 0.1
     assert errors[1] > 0.5
 
 
-def test_the_network_gets_the_weight_where_the_linear_model_can_say_nothing():
-    estimator = MultimodalVAE(3, modalities=TWO_VIEWS, max_iter=60, random_state=0)
-    estimator.fit(make_two_views(nonlinear=True, n_rows=1000))
-    of_b = estimator.completion_.weight[MODALITY, 2:]
-    assert of_b.max() < 0.1
+def test_the_network_gets_the_weight_where_others_can_say_nothing():
+    views = {"a": range(9), "b": range(9, 18)}
+    estimator = MultimodalVAE(9, modalities=views, max_iter=60, random_state=0).fit(make_sizes(2000))
+    of_b = estimator.completion_.weight[:, MODALITY, 9:]
+    assert of_b[LINEAR].max() < 0.1
+    assert of_b[NETWORK].min() > 0.5
+
+
+def test_near_rows_get_weight_where_others_are_behind():
+    """A curve that is densely seen, and a network that has learned nothing of it."""
+
+    def curve(n_rows, seed):
+        rng = np.random.RandomState(seed)
+        t = rng.uniform(-3, 3, size=(n_rows, 1))
+        return np.hstack([t, np.cos(3 * t), t**2, np.sin(4 * t)]) + 0.02 * rng.normal(size=(n_rows, 4))
+
+    views = {"a": [0, 1], "b": [2, 3]}
+    estimator = make(modalities=views, max_iter=1).fit(curve(1000, 0))
+    assert estimator.completion_.weight[NEAR, MODALITY].min() > 0.9
+    truth = curve(1000, 1)
+    given = keep(truth, "a", modalities=views)
+    models = estimator, alone(estimator)
+    errors = [np.square(model.predict(given) - truth)[:, 3].mean() ** 0.5 for model in models]
+    assert errors[0] < 0.15
+    assert errors[1] > 0.5
+
+
+def test_rows_unlike_all_others_are_left_to_the_network():
+    """What is near is far: the weight of near rows goes over to the network."""
+    fitted, X = make().fit(make_bent()), make_bent(20, seed=1)
+    completion = fitted.completion_
+    far = np.where(np.isnan(X), NAN, X + 1e5)
+    alone_with_network = copy.copy(fitted)
+    weight = completion.weight.clone()
+    weight[NETWORK] += weight[NEAR]
+    weight[NEAR] = 0
+    alone_with_network.completion_ = replace(completion, weight=weight)
+    np.testing.assert_allclose(fitted.predict(far), alone_with_network.predict(far), rtol=1e-4)
+    assert (fitted.predict(X) != alone_with_network.predict(X)).any()
 
 
 def test_weights_by_least_squares(monkeypatch):
-    """Of the validation rows with something hidden: of all modalities drawn to one half, of each to these."""
-    cases = []
-    original = stacking._cases
+    """Of the rows set aside with something hidden: of all modalities drawn to the prior, of each to these."""
+    answers = []
+    original = stacking._answers
 
     def recorded(*arguments):
-        for case in original(*arguments):
-            cases.append(case)
-            yield case
+        for answer in original(*arguments):
+            answers.append(answer)
+            yield answer
 
-    monkeypatch.setattr(stacking, "_cases", recorded)
-    estimator = make().fit(make_values(400))
+    monkeypatch.setattr(stacking, "_answers", recorded)
+    completion = make().fit(make_bent(400)).completion_
     owner = np.repeat(np.arange(3), (3, 1, 2))
-    sums = np.array(
-        [
-            sum(float(stacking._squared(case, model)) for case in cases)
-            for model in range(len(stacking.SHRINKAGES))
-        ]
-    )
-    best = int(sums.argmin())
+
+    def squared(means):
+        return float(
+            sum(((a.truth - m).square() * a.hidden).sum() for a, m in zip(answers, means, strict=True))
+        )
+
+    best = int(np.argmin([squared([a.told[i] for a in answers]) for i in range(len(stacking.SHRINKAGES))]))
+    nearest = np.sort(np.concatenate([a.nearest for a in answers]))
+    assert completion.reach == nearest[(len(nearest) - 1) // 2]
+    candidates = [
+        [a.chosen(best, i, completion.reach, bandwidth) for a in answers]
+        for i, bandwidth in enumerate(stacking.BANDWIDTHS)
+    ]
+    # the bandwidth with which the average is best
+    error = []
+    for cases in candidates:
+        total = 0.0
+        for kind in (CELL, MODALITY):
+            errors, _ = errors_of(cases, kind, np.arange(6))
+            total += np.square(least_squares(cases, kind, np.arange(6), None) @ errors).sum()
+        error.append(total)
+    assert completion.near.bandwidth == stacking.BANDWIDTHS[int(np.argmin(error))]
+    cases = candidates[int(np.argmin(error))]
     for kind in (CELL, MODALITY):
-        common = least_squares(cases, kind, np.arange(6), best, 0.5)
+        common = least_squares(cases, kind, np.arange(6), PRIOR_WEIGHTS)
         for modality in range(3):
             columns = np.flatnonzero(owner == modality)
             if kind == CELL and modality == 1:
                 continue  # one column: there are no single cells
-            expected = least_squares(cases, kind, columns, best, common)
-            np.testing.assert_allclose(estimator.completion_.weight[kind, columns], expected, atol=1e-6)
+            expected = least_squares(cases, kind, columns, common)
+            found = completion.weight[:, kind, columns]
+            np.testing.assert_allclose(found, expected[:, None].repeat(len(columns), 1), atol=1e-5)
+    assert ((completion.weight > 0.02).sum(0) > 1).any()  # not all of one model
 
 
-def least_squares(cases, kind, columns, model, prior):
-    """Weight by regression, with twenty rows more, of as large differences, of which the prior is true."""
+def errors_of(cases, kind, columns):
+    """Errors of the three models of what was hidden, and the number of rows."""
     of_it = [case for case in cases if case.kind == kind and case.hidden[:, columns].any()]
-    hidden, truth, loc, told = (
-        np.concatenate([np.asarray(part(case))[:, columns] for case in of_it])
-        for part in (
-            lambda case: case.hidden,
-            lambda case: case.truth,
-            lambda case: case.loc,
-            lambda case: case.told[model],
-        )
-    )
-    difference, target = (told - loc)[hidden], (truth - loc)[hidden]
-    pseudo = (20 * np.square(difference).sum() / hidden.any(axis=1).sum()) ** 0.5
-    weight = np.linalg.lstsq(np.append(difference, pseudo)[:, None], np.append(target, prior * pseudo))[0]
-    return float(np.clip(weight[0], 0, 1))
+    errors = [(case.truth - case.means)[:, :, columns][:, case.hidden[:, columns]] for case in of_it]
+    return np.concatenate(errors, axis=1), max(case.hidden[:, columns].any(1).sum() for case in of_it)
+
+
+def least_squares(cases, kind, columns, prior):
+    """Weights by minimisation; with a prior, as if there were twenty rows more of which it is true."""
+    errors, n_rows = errors_of(cases, kind, columns)
+    gram = errors @ errors.T / np.square(errors).sum()
+    share, prior = (0.0, np.ones(3)) if prior is None else (20 / float(n_rows), np.asarray(prior))
+
+    def loss(w):
+        return w @ gram @ w + share * (w - prior) @ gram @ (w - prior)
+
+    return optimize.minimize(
+        loss,
+        np.ones(3) / 3,
+        jac=lambda w: 2 * gram @ w + 2 * share * gram @ (w - prior),
+        method="SLSQP",
+        bounds=[(0, 1)] * 3,
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+        options={"ftol": 1e-15, "maxiter": 500},
+    ).x
 
 
 def test_hidden_entries_are_of_their_kind(monkeypatch):
@@ -330,10 +433,12 @@ def test_hidden_entries_are_of_their_kind(monkeypatch):
 
 
 @pytest.mark.parametrize("parameters", [{"early_stopping": False}, {"validation_fraction": 0.01}], ids=str)
-def test_without_rows_set_aside_both_count_alike(parameters):
+def test_without_rows_set_aside_the_first_two_count_alike(parameters):
     estimator = make(**parameters).fit(make_values(99))
     completion = estimator.completion_
-    assert (completion.weight == 0.5).all()
+    assert (completion.weight[[NETWORK, LINEAR]] == 0.5).all()
+    assert (completion.weight[NEAR] == 0).all()
+    assert completion.near is None
     assert (completion.factor == 1).all()
     assert (completion.shape == _half_normal()).all()
     assert (completion.knots == _half_normal()).all()
@@ -384,22 +489,29 @@ def test_costs_do_not_grow_with_the_table_beyond_caps(monkeypatch):
     """Rows that the linear model is fitted to, and rows that are completed in fit."""
     monkeypatch.setattr(stacking, "MAX_LINEAR_ROWS", 70)
     monkeypatch.setattr(stacking, "MAX_CASES", 150)
-    fits, completed = [], []
-    fit, predict = FactorAnalysis.fit.__func__, stacking.predictive_moments
+    fits, kept, completed = [], [], []
+    fit, keep_rows = FactorAnalysis.fit.__func__, KernelRegression.fit.__func__
+    predict = stacking.predictive_moments
 
     def recorded_fit(cls, values, observed, **how):
         fits.append(len(values))
         return fit(cls, values, observed, **how)
+
+    def recorded_rows(cls, values, observed, **how):
+        kept.append(len(values))
+        return keep_rows(cls, values, observed, **how)
 
     def recorded_moments(network, blocks, *arguments, **how):
         completed.append(blocks.n_rows)
         return predict(network, blocks, *arguments, **how)
 
     monkeypatch.setattr(FactorAnalysis, "fit", classmethod(recorded_fit))
+    monkeypatch.setattr(KernelRegression, "fit", classmethod(recorded_rows))
     monkeypatch.setattr(stacking, "predictive_moments", recorded_moments)
     for n_rows in (600, 2400):
-        make(batch_size=500).fit(make_values(n_rows))
+        make(batch_size=500).fit(make_bent(n_rows))
     assert fits == [70] * 8
+    assert kept == [70] * 12
     n = 3 + stacking.N_CELL_CASES
     assert len(completed) == 2 * n
     assert 75 < sum(completed[:n]) <= 150
