@@ -25,7 +25,7 @@ from benchmarks.reference_vrnn import ReferenceVRNN
 from benchmarks.sequences import fit, make_parser, parse, report
 from skmm._blocks.blocks import Blocks, SequenceBlocks
 from skmm.training.batches import cut, shuffled_batches
-from skmm.training.objectives import ELBO
+from skmm.training.objectives.bounds import ELBO
 
 SIZES = (10, 10)
 MODALITIES = {"a": slice(0, 10), "b": slice(10, 20)}

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.metaestimators import available_if
 from torch import nn
 
 from skmm._blocks.layout import Layout
 from skmm._estimator.building import make_part
 from skmm._estimator.estimator import MultimodalEstimator
+from skmm._estimator.latent_density import fit_density
 from skmm._torch import RandomStateLike
+from skmm.inference.expectations import part_probabilities
 from skmm.inference.stacking import fit_completion
 from skmm.networks.vae import VAENetwork
 from skmm.probability.posteriors import POSTERIORS
@@ -20,6 +24,16 @@ from skmm.probability.priors import PRIORS
 
 N_HELD_OUT = 20  # rows set aside to learn how to complete, in tables too small for validation
 MIN_ROWS = 100  # of tables that can spare them
+
+
+def _has_clusters(estimator: Any) -> bool:
+    """Whether the prior has clusters; for scikit-learn, which hides methods that need them otherwise."""
+    prior = PRIORS.get(estimator.prior) if isinstance(estimator.prior, str) else estimator.prior
+    if not hasattr(getattr(prior, "func", prior), "responsibilities"):  # of a partial, the class
+        raise AttributeError(
+            f"prior={estimator.prior!r} has no clusters; predict_clusters needs prior='mixture', at fit."
+        )
+    return True
 
 
 class MultimodalVAE(MultimodalEstimator):
@@ -51,17 +65,39 @@ class MultimodalVAE(MultimodalEstimator):
     handle_unknown : {"error", "missing"}, default="error"
         What to do, after ``fit``, about categories that it has not seen: raise an error, or take the entry
         for missing, except that :meth:`impute` leaves it as it is.
-    fusion : {"poe", "moe", "mopoe", "gpoe", "joint", "attention"} or callable, default="poe"
+    fusion : {"poe", "moe", "mopoe", "gpoe", "wasserstein", "hellinger", "joint", "set", "attention"} or \
+            callable, default="poe"
         How modalities are combined: product of experts, mixture of experts, mixture of products, product
-        with learned powers, one encoder that sees all modalities and what is missing of them, product of
-        experts that attend to one another. See :mod:`skmm.probability.fusion` to write one.
-    objective : {"elbo", "iwae"} or callable, default="elbo"
-        What training maximises; :class:`skmm.ELBO` and :class:`skmm.IWAE` take parameters. "iwae" takes
-        several times as long, and finds several explanations of the same row where there are several.
-    prior : {"normal"} or callable, default="normal"
-        Prior of the latent variables.
-    posterior : {"normal"} or posterior family, default="normal"
-        Posterior family of the latent variables.
+        with learned powers, means and deviations averaged, square roots of densities averaged, one encoder
+        that sees all modalities and what is missing of them, one encoder of the set of observed features,
+        product of experts that attend to one another. See :mod:`skmm.probability.fusion` to write one.
+    objective : str or callable, default="elbo"
+        What training maximises: "elbo", "iwae", "unimodal_elbo", "mvae", "powerset", "mmvae" and "mmvm" (with
+        ``fusion`` "moe" or "mopoe"), "mmjsd", "mvtcae", "crmvae", "jmvae", "telbo" or "vaevae". Objects such
+        as :class:`skmm.IWAE` take parameters, which can be searched. "iwae" takes several times as long, and
+        finds several explanations of the same row where there are several.
+    prior : {"normal", "learned_normal", "mixture", "laplace", "sphere"} or callable, default="normal"
+        Prior of the latent variables. "mixture" is one of normal densities, for rows that form clusters: see
+        :meth:`predict_clusters`. "laplace" and "sphere" go with the posteriors "laplace" and "vmf", the
+        others with "normal". See :mod:`skmm.probability.priors`, also to set their parameters, as in
+        ``functools.partial(NormalMixturePrior, n_parts=3)``.
+    posterior : {"normal", "laplace", "vmf"} or posterior family, default="normal"
+        Posterior family of the latent variables. Under "vmf", von Mises-Fisher, they lie on spheres:
+        ``n_components`` numbers are cut into spheres of 2 to 5. See :mod:`skmm.probability.posteriors`.
+    n_private : int or dict, default=0
+        Number of latent variables that each modality has for itself, beside the ``n_components`` that all
+        share; a dict by modality. They take what one modality alone knows, such as the style of one image of
+        several, out of what :meth:`transform` returns. Of an absent modality they have the prior. They need a
+        fusion that multiplies or mixes one expert per modality ("poe", "moe", "mopoe", "gpoe"), and the
+        posterior "normal" or "laplace". See :meth:`transform_private`.
+    latent_density : None or density of scikit-learn, default=None
+        Where :meth:`sample` draws the latent variables of new rows. None takes the prior. An estimator with
+        ``fit`` and ``sample``, such as ``GaussianMixture(10)`` or ``KernelDensity(bandwidth=0.2)``, is
+        fitted after training to posterior draws of all rows of ``fit``, incomplete ones too: as many of each
+        as make 10 000 points, at least 1 and at most 20. Where rows form clusters, between which the prior
+        has mass and they have none, new rows are then more like them. Its own parameters can be searched as
+        ``latent_density__n_components``; ``random_state`` governs it wherever it has a random state that is
+        None. Nothing but new rows depends on it, :meth:`score` neither.
     completion : {"stacked", "network"}, default="stacked"
         What completes missing real numbers. "stacked" averages the network's answer with that of a linear
         Gaussian model (factor analysis, fitted by expectation maximisation), and makes deviations true; the
@@ -82,11 +118,13 @@ class MultimodalVAE(MultimodalEstimator):
         Weight of each modality's reconstruction in training, never in :meth:`score`. "auto" gives every
         modality the same say whatever its width: weights in proportion to 1 / n_features, scaled so that
         the total stays that of None.
-    encoders, decoders : dict, default=None
-        Networks by modality. A torch Module is copied and used as a trunk, to which a linear head is added;
-        a callable ``f(n_in, n_out)`` returns the whole Module. An encoder is given the modality's features
-        in the rows that have it, column by column and zero where missing: numbers standardised (of positive
-        ones and counts, the logarithms), flags as -1 and 1, one number per category, ranks of ordered ones
+    encoders, decoders : dict or "shared", default=None
+        Networks by modality. Those that say "shared" (all, where this is no dict) share a default network
+        beside a linear path of their own: for many small modalities of one type, such as single pixels. A
+        torch Module is copied and used as a trunk, to which a linear head is added; a callable
+        ``f(n_in, n_out)`` returns the whole Module. An encoder is given the modality's features in the rows
+        that have it, column by column and zero where missing: numbers standardised (of positive ones and
+        counts, the logarithms), flags as -1 and 1, one number per category, ranks of ordered ones
         standardised. A decoder is given the latent variables.
         Modalities that are left out get a multilayer perceptron beside a linear path, which also sees where
         values are missing. Use functions and classes of a module, not lambdas, if the estimator is to be
@@ -131,6 +169,8 @@ class MultimodalVAE(MultimodalEstimator):
         The trained network, in evaluation mode.
     completion_ : Completion or None
         The linear model, its weights and the deviations' factors, under ``completion="stacked"``.
+    latent_density_ : estimator or None
+        The fitted copy of ``latent_density``.
     layout_ : Layout
         Which columns form which modality, their types, locations and scales.
     n_iter_ : int
@@ -196,7 +236,10 @@ class MultimodalVAE(MultimodalEstimator):
 
     _parameter_constraints: dict[str, Any] = {
         **MultimodalEstimator._parameter_constraints,
+        "latent_density": [HasMethods(["fit", "sample"]), None],
         "completion": [StrOptions({"stacked", "network"})],
+        "encoders": [None, dict, StrOptions({"shared"})],
+        "decoders": [None, dict, StrOptions({"shared"})],
     }
 
     def __init__(
@@ -210,14 +253,16 @@ class MultimodalVAE(MultimodalEstimator):
         objective: Any = "elbo",
         prior: Any = "normal",
         posterior: Any = "normal",
+        n_private: Any = 0,
+        latent_density: Any = None,
         completion: str = "stacked",
         beta: Any = 0.5,
         modality_dropout: Any = 0.2,
         cell_dropout: Any = 0.05,
         dropout: Any = 0.1,
         modality_weights: Any = None,
-        encoders: dict[Hashable, Any] | None = None,
-        decoders: dict[Hashable, Any] | None = None,
+        encoders: dict[Hashable, Any] | str | None = None,
+        decoders: dict[Hashable, Any] | str | None = None,
         hidden_layer_sizes: int | Sequence[int] = (128,),
         activation: str = "silu",
         max_iter: int | str = "auto",
@@ -242,6 +287,8 @@ class MultimodalVAE(MultimodalEstimator):
         self.objective = objective
         self.prior = prior
         self.posterior = posterior
+        self.n_private = n_private
+        self.latent_density = latent_density
         self.completion = completion
         self.beta = beta
         self.modality_dropout = modality_dropout
@@ -276,15 +323,67 @@ class MultimodalVAE(MultimodalEstimator):
             return None
         return fit_completion(network, train, held_out, device, n_draws=self.n_draws)
 
+    def _fit_density(self, network: Any, blocks: Any, device: torch.device) -> Any:
+        if self.latent_density is None:
+            return None
+        return fit_density(self.latent_density, network, blocks, device, int(torch.randint(2**31 - 1, ())))
+
+    @available_if(_has_clusters)
+    def predict_clusters(self, X: Any) -> np.ndarray:
+        """Cluster that each row most probably belongs to, given what is observed of it.
+
+        Only with a prior that has clusters: ``prior="mixture"``, or
+        ``functools.partial(skmm.probability.priors.NormalMixturePrior, n_parts=3)`` to say how many.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        labels : int array of shape (n_samples,)
+            Numbers of the prior's parts; that of the largest one where nothing is observed.
+        """
+        blocks = self._read(X).blocks
+        with self._ready() as (network, device):
+            probabilities = part_probabilities(network, blocks, device, n_draws=self.n_draws)
+        return probabilities.argmax(1).numpy()
+
+    def transform_private(self, X: Any) -> dict[Hashable, np.ndarray]:
+        """Mean of the modalities' own latent variables given what is observed.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+
+        Returns
+        -------
+        dict
+            Modality -> float32 array of shape (n_samples, n_private of the modality), those with
+            ``n_private=0`` left out; the prior's mean where the modality is missing.
+        """
+        loc, _ = self._latent_moments(self._read(X).blocks)
+        network = self.module_
+        return {
+            name: loc[:, network.private_columns(i)].numpy()
+            for i, name in enumerate(network.names)
+            if network.n_private and network.n_private[i]
+        }
+
     def _build(self, layout: Layout, makers: Sequence[Any]) -> nn.Module:
         family = make_part(self.posterior, POSTERIORS)
-        prior = make_part(self.prior, PRIORS, self.n_components)
+        n_private = self._private_counts(layout.names)
+        n_components = self.n_components + sum(n_private)
+        prior = make_part(self.prior, PRIORS, n_components)
+        self._check_pair(family, prior, n_private)
         likelihoods = self._likelihoods(layout, makers)
-        n_raw = family.n_raw(self.n_components)
+        n_raw = family.n_raw(n_components)
         encoders, decoders = [], []
         for i, likelihood in enumerate(likelihoods):
             encoders.append(self._encoder(layout, i, likelihood, n_raw))
-            decoders.append(self._decoder(layout, i, likelihood, self.n_components))
+            decoders.append(self._decoder(layout, i, likelihood, self.n_components + n_private[i]))
+        encoders = self._share("encoders", layout, encoders)
+        decoders = self._share("decoders", layout, decoders)
         fusion = self._fusion_rule(layout, likelihoods, n_raw)
         return VAENetwork(
             names=layout.names,
@@ -296,5 +395,6 @@ class MultimodalVAE(MultimodalEstimator):
             family=family,
             prior=prior,
             weights=self._weights(layout.names, layout.sizes),
-            n_components=self.n_components,
+            n_private=n_private,
+            n_components=n_components,
         )

@@ -16,6 +16,7 @@ from skmm._blocks.layout import Layout
 from skmm._blocks.sequences import Steps
 from skmm._estimator.building import make_part
 from skmm._estimator.estimator import MultimodalEstimator
+from skmm._estimator.reading import Targets
 from skmm._estimator.sequences import SUMMARIES, SequenceAnswersMixin
 from skmm._torch import RandomStateLike
 from skmm.networks.evidence import JoinedInference, ProductInference
@@ -55,8 +56,8 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         future; a step with nothing observed then or later has the prior for its posterior. "concat" gives
         the features of all modalities, side by side, to one network that also sees the recurrent state; for
         missing modalities stand learned tokens and a mask. "concat_zeros" puts zeros instead, without a mask.
-    objective : {"elbo", "unimodal_elbo"} or callable, default="elbo"
-        What training maximises; see :class:`ELBO` and :class:`UnimodalELBO`.
+    objective : {"elbo", "unimodal_elbo", "mvae", "powerset"} or callable, default="elbo"
+        What training maximises; see :class:`ELBO` and :class:`UnimodalELBO`. Others are for tables.
     posterior : {"normal"} or posterior family, default="normal"
         Posterior family of the latent variables of a step.
     transition : {"gru", "lstm"} or callable, default="gru"
@@ -308,8 +309,8 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         """
         return super().fit(X, y)
 
-    def _fit(self, X: Any) -> Steps:
-        opened = super()._fit(X)
+    def _fit(self, X: Any, targets: Targets | None = None) -> Steps:
+        opened = super()._fit(X, targets)
         self._form = opened.form_of_new
         self._n_usual_steps = max(1, round(float(np.median(opened.lengths))))
         return opened
@@ -320,7 +321,7 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
             raise ValueError(
                 f"objective={self.objective!r} makes the posterior a proposal whose points are weighted, "
                 "which fails along sequences: after a few steps one path has all the weight. Use "
-                "objective='elbo' or 'unimodal_elbo' with MultimodalVRNN."
+                "objective='elbo', 'unimodal_elbo', 'mvae' or 'powerset' with MultimodalVRNN."
             )
         return objective
 

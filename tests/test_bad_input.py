@@ -16,7 +16,7 @@ from skmm._torch import isolated_rng
 from skmm.probability.fusion import product_of_experts
 from skmm.probability.likelihoods.continuous import IndependentNormal, Normal
 from skmm.probability.likelihoods.contract import Likelihood
-from skmm.training.objectives import ELBO
+from skmm.training.objectives.bounds import ELBO
 
 NAN = np.nan
 MODALITIES = {"audio": [0, 1], "video": [2, 3, 4]}

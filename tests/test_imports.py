@@ -29,10 +29,10 @@ FLOORS = {
     "plotting": 6,
     "recipes": 6,
     "scorers": 6,
-    "supervised": 6,
     "vae": 6,
     "vrnn": 6,
-    "__init__": 7,
+    "supervised": 7,
+    "__init__": 8,
 }
 OPTIONAL_EXTRAS = {"matplotlib"}  # imported inside the functions that need them, and only there
 
@@ -199,7 +199,7 @@ def test_sane_imports_pass():
         ("skmm.datasets", "from skmm.probability.fusion import FUSIONS", "floor 1 must not see floor 1"),
         ("skmm.probability.fusion", "from skmm.datasets.tables import make_table", "floor 1 must not see"),
         ("skmm.vae", "from skmm.datasets import make_table", "make_table, which is not defined there"),
-        ("skmm.vae", "from skmm import __version__", "floor 6 must not see floor 7"),
+        ("skmm.vae", "from skmm import __version__", "floor 6 must not see floor 8"),
         ("skmm.vae", "from skmm._blocks.layout import Blocks", "layout.Blocks, which is not defined there"),
         ("skmm.vae", "from skmm._blocks import layout", "_blocks.layout, which is not defined there"),
         ("skmm.vae", "from skmm._torch import local", "_torch.local, which is not defined there"),

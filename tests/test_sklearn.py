@@ -27,7 +27,7 @@ from skmm import CyclicalSchedule, MultimodalVAE
 from skmm._torch import isolated_rng
 from skmm.probability.fusion import FUSIONS
 from skmm.scorers import completion_scorer
-from skmm.training.objectives import ELBO
+from skmm.training.objectives.bounds import ELBO
 
 N_ROWS = 60
 

@@ -71,6 +71,24 @@ class Registry(Parsed):
         return [*lines, ""]
 
 
+class Recipes(Parsed):
+    """A table of the recipes: what each maximises, when it pays, and how far it is the paper's."""
+
+    def lines(self) -> list[str]:
+        columns = {
+            "maximises": "maximises",
+            "use": "for",
+            "avoid": "not where",
+            "exact": "beside the paper",
+        }
+        lines = [".. list-table::", "   :header-rows: 1", "   :widths: 22 22 20 18 18", "", "   * - model"]
+        lines += [f"     - {title}" for title in columns.values()]
+        for name, made in _registry(self.arguments[0]).items():
+            lines += [f'   * - ``"{name}"``: {made.paper}']
+            lines += [f"     - {getattr(made, column)}" for column in columns]
+        return [*lines, ""]
+
+
 class Documented(Parsed):
     """Documentation of everything in a registry that has no page of its own."""
 
@@ -96,6 +114,7 @@ def check_public_names(app: Any, env: Any) -> None:
 
 def setup(app: Any) -> dict[str, bool]:
     app.add_directive("registry", Registry)
+    app.add_directive("recipes", Recipes)
     app.add_directive("registry-docs", Documented)
     app.connect("env-updated", check_public_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 ORDER = [
     "plot_complete_digits.py",
+    "plot_digits3.py",
     "plot_mixed_table.py",
+    "plot_labels.py",
     "plot_beta_schedules.py",
     "plot_grid_search.py",
     "plot_convolutional_encoder.py",

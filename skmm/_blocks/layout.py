@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,9 @@ class Layout:
         where nothing is known.
     container : Container
         What ``fit`` was given.
+    targets : Layout or None
+        Of y, a table of its own. The networks hold its columns behind those of X; in X, and in what is
+        written for the user, they do not exist.
     """
 
     names: tuple[Hashable, ...]
@@ -62,6 +65,7 @@ class Layout:
     informative: np.ndarray
     spread: np.ndarray
     container: Container
+    targets: Layout | None = None
 
     @classmethod
     def fit(
@@ -127,6 +131,25 @@ class Layout:
         """The user's columns in the order in which the networks hold them."""
         return np.concatenate(self.columns)
 
+    @property
+    def joint(self) -> Layout:
+        """All that the networks hold: the columns of X, and those of the targets behind them."""
+        if self.targets is None:
+            return self
+        return replace(
+            self,
+            names=self.names + self.targets.names,
+            columns=(*self.columns, *(columns + self.n_features for columns in self.targets.columns)),
+            labels=self.labels + self.targets.labels,
+            types=self.types + self.targets.types,
+            location=np.concatenate([self.location, self.targets.location]),
+            scale=np.concatenate([self.scale, self.targets.scale]),
+            deviation=np.concatenate([self.deviation, self.targets.deviation]),
+            informative=np.concatenate([self.informative, self.targets.informative]),
+            spread=np.concatenate([self.spread, self.targets.spread]),
+            targets=None,
+        )
+
     def check_columns(self, X: Any) -> None:
         """Raise ValueError if a frame's columns are not those of ``fit``.
 
@@ -146,8 +169,18 @@ class Layout:
             problems.append(f"they stand in another order than {excerpt(expected)}")
         raise ValueError(f"The columns of X are not those seen in fit: {'; '.join(problems)}.")
 
-    def read(self, matrix: np.ndarray) -> Blocks:
-        """Turn a matrix in the user's units into Blocks in standardised ones."""
+    def read(self, matrix: np.ndarray, targets: np.ndarray | None = None) -> Blocks:
+        """Turn a matrix in the user's units into Blocks in standardised ones.
+
+        Parameters
+        ----------
+        matrix : array of shape (n_samples, n_features)
+        targets : array of shape (n_samples, n_targets) or None
+            NaN where unknown; None where all are, or where there are no targets.
+        """
+        if self.targets is not None:
+            unknown = np.full((len(matrix), self.targets.n_features), np.nan)
+            return self.joint.read(np.hstack([matrix, unknown if targets is None else targets]))
         order = self.order
         with np.errstate(over="ignore"):
             values = ((matrix[:, order] - self.location[order]) / self.scale[order]).astype(np.float32)
@@ -168,13 +201,16 @@ class Layout:
             )
 
     def write(self, joint: Tensor | np.ndarray) -> np.ndarray:
-        """Turn standardised values (..., n_features) into a float64 array in the user's units and order."""
-        values = _numpy(joint) * self.scale[self.order] + self.location[self.order]
+        """Turn standardised values (..., n_features) into a float64 array in the user's units and order.
+
+        Values of targets, behind those of X, are left out.
+        """
+        values = _numpy(joint[..., : self.n_features]) * self.scale[self.order] + self.location[self.order]
         return np.where(self.informative, self._to_user_order(values), self.location)
 
     def write_scale(self, joint: Tensor | np.ndarray) -> np.ndarray:
         """Turn standard deviations (..., n_features) into the user's units and order."""
-        values = self._to_user_order(_numpy(joint) * self.scale[self.order])
+        values = self._to_user_order(_numpy(joint[..., : self.n_features]) * self.scale[self.order])
         return np.where(self.informative, values, self.spread)
 
     def _to_user_order(self, values: np.ndarray) -> np.ndarray:
@@ -184,7 +220,8 @@ class Layout:
 
     def log_volume(self, blocks: Blocks) -> Tensor:
         """Log-density of each row lost to the scaling: the sum of log scale over observed entries, (n,)."""
-        log_scale = torch.tensor(np.log(self.scale[self.order]), device=blocks.joint.device)
+        joint = self.joint
+        log_scale = torch.tensor(np.log(joint.scale[joint.order]), device=blocks.joint.device)
         return (blocks.joint_observed * log_scale).sum(-1)
 
     @property

@@ -18,6 +18,7 @@ from torch import Tensor
 from skmm._blocks.containers import row_index, stack
 from skmm._blocks.layout import Layout
 from skmm._blocks.sequences import Steps
+from skmm._estimator.latent_density import draw_points
 from skmm._estimator.reading import Reading, ReadingMixin, check_count, check_levels
 from skmm._torch import RandomStateLike, draw_seed, float32_by_default, inference_device, isolated_rng
 from skmm.inference.completion import Completion
@@ -46,6 +47,7 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
     device: Any
     handle_unknown: str
     completion_: Completion | None
+    latent_density_: Any
     _n_quantile_draws = 512  # per entry
     _bound: Any = staticmethod(importance_sampled_bound)
 
@@ -58,10 +60,10 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
         sizes : sequence of int or None
             How many of the n numbers belong to each modality; None: as many as it has features.
         """
-        parts = joint.split(self.layout_.sizes if sizes is None else list(sizes), dim=-1)
+        parts = joint.split(self.layout_.joint.sizes if sizes is None else list(sizes), dim=-1)
         wrong = [int((~part.isfinite()).any(-1).sum()) for part in parts]
         if any(wrong):  # a recurrence passes on what one returns to the others, one step later
-            name = self.layout_.names[wrong.index(max(wrong))]
+            name = self.layout_.joint.names[wrong.index(max(wrong))]
             raise ValueError(
                 f"The decoder of modality {name!r} returned NaN or infinite numbers. Look for extreme "
                 "values in what was given, and check your own decoders, if any."
@@ -79,7 +81,7 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
 
     @property
     def _n_features_out(self) -> int:
-        return self.module_.n_components  # what was fitted: the parameter may have been changed since
+        return self.module_.n_shared  # what was fitted: the parameter may have been changed since
 
     # --- latent space ----------------------------------------------------------------------------------
 
@@ -109,7 +111,7 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
         loc, scale : float32 arrays of shape (n_samples, n_components)
         """
         loc, scale = self._latent_moments(self._read(X).blocks)
-        return loc.numpy(), scale.numpy()
+        return loc[..., : self._n_features_out].numpy(), scale[..., : self._n_features_out].numpy()
 
     def _latent_moments(self, blocks: Any, **how: Any) -> tuple[Tensor, Tensor]:
         with self._ready() as (network, device):
@@ -223,25 +225,30 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
             If no column holds categories or flags.
         """
         reading = self._read(X)
-        with self._ready() as (network, device):
-            mean, _ = self._moments(network, reading.blocks, device)
-        found: dict[int, Tensor] = {}
-        for likelihood, columns, part in zip(
-            self.module_.likelihoods,
-            self.layout_.columns,
-            mean.split(self.module_.n_statistics, dim=-1),
-            strict=True,
-        ):
-            found |= {int(columns[i]): p for i, p in likelihood.probabilities(part).items()}
-        if not found:
+        found = self._probabilities(reading.blocks)
+        probabilities = {j: p.numpy() for j, p in found.items() if j < self.layout_.n_features}
+        if not probabilities:
             raise ValueError(
                 "No column of X holds categories or flags, so that there are no probabilities; use predict "
                 "or predict_quantiles."
             )
-        probabilities = {j: p.numpy() for j, p in found.items()}
         return self._labelled(
             reading.opened, self.layout_.probability_frame(probabilities, row_index(reading.opened.table))
         )
+
+    def _probabilities(self, blocks: Any) -> dict[int, Tensor]:
+        """Probabilities of the categories of each column that has some, by its position; targets last."""
+        with self._ready() as (network, device):
+            mean, _ = self._moments(network, blocks, device)
+        found: dict[int, Tensor] = {}
+        for likelihood, columns, part in zip(
+            self.module_.likelihoods,
+            self.layout_.joint.columns,
+            mean.split(self.module_.n_statistics, dim=-1),
+            strict=True,
+        ):
+            found |= {int(columns[i]): p for i, p in likelihood.probabilities(part).items()}
+        return found
 
     def _labelled(self, opened: Steps, frame: pd.DataFrame) -> pd.DataFrame:
         """Give a frame, one row per row of the table, the index of X."""
@@ -312,7 +319,7 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
     # --- sampling --------------------------------------------------------------------------------------
 
     def sample(self, n_samples: int = 1, given: Any = None, random_state: RandomStateLike = None) -> Any:
-        """Draw new rows, or completions of given ones.
+        """Draw new rows, from the prior or a ``latent_density``, or completions of given ones.
 
         Parameters
         ----------
@@ -338,13 +345,14 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
         check_is_fitted(self, "module_")
         check_count(n_samples, "n_samples")
         if given is not None:
-            return self._draw_completions(given, int(n_samples), random_state)
-        with self._ready() as (network, device), isolated_rng(draw_seed(random_state), device):
-            rows = draw_rows(network, int(n_samples), device)
+            return self._draw_completions(self._read(given), int(n_samples), random_state)
+        seed = draw_seed(random_state)
+        with self._ready() as (network, device), isolated_rng(seed, device):
+            z = draw_points(self.latent_density_, network, int(n_samples), seed)
+            rows = draw_rows(network, z, device)
         return self.layout_.restore(self.layout_.write(self._finite(rows)))
 
-    def _draw_completions(self, given: Any, n_samples: int, random_state: RandomStateLike) -> Any:
-        reading = self._read(given)
+    def _draw_completions(self, reading: Reading, n_samples: int, random_state: RandomStateLike) -> Any:
         with self._ready() as (network, device), isolated_rng(draw_seed(random_state), device):
             draws = self._finite(draw_completions(network, reading.blocks, n_samples, device))
             draws = self._moved(network, reading.blocks, device, draws)

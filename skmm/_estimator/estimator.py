@@ -7,6 +7,7 @@ import math
 import numbers
 import warnings
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_consistent_length
 from torch import nn
 
 from skmm._blocks.blocks import Blocks
@@ -26,7 +28,7 @@ from skmm._blocks.sequences import Steps
 from skmm._estimator.answers import AnswersMixin
 from skmm._estimator.atomic import unchanged_on_failure
 from skmm._estimator.building import BuildingMixin, make_part
-from skmm._estimator.reading import check_support
+from skmm._estimator.reading import Targets, check_support
 from skmm._torch import draw_seed, float32_by_default, isolated_rng, resolve_device
 from skmm.networks.dense import ACTIVATIONS
 from skmm.probability.fusion import FUSIONS
@@ -35,9 +37,10 @@ from skmm.probability.likelihoods.registry import LIKELIHOODS, scaling_of
 from skmm.probability.posteriors import POSTERIORS
 from skmm.probability.priors import PRIORS
 from skmm.training.loop import History, fit_network
-from skmm.training.objectives import OBJECTIVES, modality_divergence
+from skmm.training.objectives.registry import OBJECTIVES
 from skmm.training.schedules import SCHEDULES, ConstantSchedule
 from skmm.training.trial import try_network, try_schedule
+from skmm.training.watching import modality_divergence
 
 MIN_AUTO_EPOCHS = 5
 MIN_AUTO_STEPS = 400
@@ -133,8 +136,8 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
             self._fit(X)
         return self
 
-    def _fit(self, X: Any) -> Steps:
-        """Fit, and say how X was read."""
+    def _fit(self, X: Any, targets: Targets | None = None) -> Steps:
+        """Fit, with targets as modalities beside those of X, and say how X was read."""
         self._validate_params()
         device = resolve_device(self.device)
         continued = bool(self.warm_start and hasattr(self, "module_"))
@@ -145,9 +148,13 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
             makers = choose_likelihoods(self.likelihood, groups, layout.labels, layout.types)
         else:
             matrix, layout, makers = self._learn_layout(opened.table)
+            layout = layout if targets is None else replace(layout, targets=targets.layout)
+        if targets is not None:
+            check_consistent_length(matrix, targets.matrix)
+            makers = [*makers, *targets.makers]
         if np.isnan(matrix).all():
             raise ValueError("Every entry of X is missing: there is nothing to learn from.")
-        blocks = self._cut(layout.read(matrix), opened)
+        blocks = self._cut(layout.read(matrix, None if targets is None else targets.matrix), opened)
         _check_layer_sizes(self.hidden_layer_sizes)
         beta = (
             ConstantSchedule(float(self.beta))
@@ -155,10 +162,11 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
             else make_part(self.beta, SCHEDULES)
         )
         try_schedule(beta)
-        corruption = self._corruption(layout.names)
+        names = layout.joint.names
+        corruption = self._corruption(names)
         objective = self._objective()
         with isolated_rng(draw_seed(self.random_state), device), float32_by_default():
-            network: Any = self._build(layout, makers).to(device=device, dtype=torch.float32)
+            network: Any = self._build(layout.joint, makers).to(device=device, dtype=torch.float32)
             network.importance_weighted = bool(getattr(objective, "importance_weighted", False))
             check_support(network, layout, matrix)
             train, held_out, early = self._split(blocks.with_data())
@@ -188,14 +196,16 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
                 verbose=int(self.verbose),
             )
             completion = self._fit_completion(network, train, held_out, device)
+            density = self._fit_density(network, blocks.with_data(), device)
         self.module_ = network
         self.completion_ = completion
+        self.latent_density_ = density
         self.layout_ = layout
         self._fitted_likelihood = _as_it_is(self.likelihood)
         self.n_iter_ = history.n_iter
         self.best_iter_ = history.best_epoch + 1
         self.loss_curve_ = history.loss
-        self.reconstruction_curve_, self.kl_curve_ = _curves(history, layout.names)
+        self.reconstruction_curve_, self.kl_curve_ = _curves(history, names)
         self.validation_scores_ = history.validation or None
         return opened
 
@@ -246,6 +256,10 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
 
     def _fit_completion(self, network: Any, train: Any, held_out: Any, device: torch.device) -> Any:
         """Learn what corrects the network's completions."""
+        return None
+
+    def _fit_density(self, network: Any, blocks: Any, device: torch.device) -> Any:
+        """Learn where latent points of new rows are drawn; None leaves that to the prior."""
         return None
 
     def _schedule_length(self, n_rows: int) -> tuple[int, int]:

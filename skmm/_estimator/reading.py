@@ -17,6 +17,24 @@ from skmm._blocks.sequences import Steps
 
 
 @dataclass(frozen=True)
+class Targets:
+    """A user's y, as ``fit`` has read it: one more table beside X.
+
+    Parameters
+    ----------
+    layout : Layout
+    matrix : float array of shape (n_samples, n_targets)
+        NaN where unknown.
+    makers : tuple of callables
+        What makes the likelihood of each column.
+    """
+
+    layout: Layout
+    matrix: np.ndarray
+    makers: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class Reading:
     """A user's X, as it was read.
 
@@ -89,6 +107,7 @@ def check_support(network: Any, layout: Layout, matrix: np.ndarray) -> None:
     """Raise ValueError where a likelihood has no density."""
     values = torch.tensor(np.array(matrix, dtype=np.float64))
     observed = ~values.isnan() & torch.tensor(layout.informative)
-    for name, likelihood, columns in zip(layout.names, network.likelihoods, layout.columns, strict=True):
+    likelihoods = network.likelihoods[: len(layout.names)]  # those of X; of targets, `fit` alone reads any
+    for name, likelihood, columns in zip(layout.names, likelihoods, layout.columns, strict=True):
         chosen = columns.tolist()  # whatever memory the positions are in
         likelihood.check(values[:, chosen], observed[:, chosen], name, [layout.labels[j] for j in chosen])

@@ -307,7 +307,7 @@ class SequenceAnswersMixin(StreamingMixin):
                 raise ValueError(
                     "n_steps is for new sequences, and given has its own; use forecast to continue sequences."
                 )
-            return self._draw_completions(given, int(n_samples), random_state)
+            return self._draw_completions(self._read(given), int(n_samples), random_state)
         if n_steps is None:
             n_steps = self._n_usual_steps
         check_count(n_steps, "n_steps")

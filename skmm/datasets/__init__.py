@@ -1,6 +1,7 @@
 """Data sets of several modalities: made ones, loaded ones, and the removal of modalities."""
 
 from skmm.datasets.air import load_air_quality, make_air_quality
+from skmm.datasets.digits3 import load_digits3
 from skmm.datasets.missing import remove_modalities
 from skmm.datasets.motions import MOTION_MODALITIES, load_basic_motions, make_motions
 from skmm.datasets.spirals import (
@@ -19,6 +20,7 @@ __all__ = [
     "load_air_quality",
     "load_basic_motions",
     "load_digit_views",
+    "load_digits3",
     "load_japanese_vowels",
     "make_air_quality",
     "make_elliptic_spirals",

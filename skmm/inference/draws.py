@@ -14,9 +14,8 @@ from skmm.inference.points import assemble, at_random
 
 
 @torch.no_grad()
-def draw_rows(network: Any, n: int, device: torch.device) -> Tensor:
-    """Draw new rows: latent points from the prior, values from the likelihood, (n, n_features)."""
-    z = network.prior.rsample(n)
+def draw_rows(network: Any, z: Tensor, device: torch.device) -> Tensor:
+    """Draw new rows at latent points (n, n_components) from the likelihood, (n, n_features)."""
     draws = []
     for part in z.split(rows_per_pass(1, network.width)):
         draws.append(torch.cat([d.sample() for d in network.decode(part.to(device))], dim=-1).cpu())

@@ -31,6 +31,16 @@ def latent_moments(
 
 
 @torch.no_grad()
+def part_probabilities(network: Any, blocks: Any, device: torch.device, *, n_draws: int) -> Tensor:
+    """Probability of each part of a mixture prior given what is observed, (n, n_parts)."""
+    shares = [
+        (piece.position, piece.average(network.prior.responsibilities(piece.code)))
+        for piece in at_nodes(network, blocks, device, n_draws, balanced=False)
+    ]
+    return assemble(shares)
+
+
+@torch.no_grad()
 def predictive_moments(
     network: Any, blocks: Any, device: torch.device, *, n_draws: int, smooth: bool = True
 ) -> tuple[Tensor, Tensor]:
@@ -80,14 +90,12 @@ def predictive_quantiles(
 
 @torch.no_grad()
 def decoded_mean(network: Any, z: Tensor, device: torch.device) -> Tensor:
-    """Expected statistics at latent points (n, n_components): (n, n_statistics)."""
-    step = rows_per_pass(1, network.width)
-    return torch.cat(
-        [
-            torch.cat([distribution.mean for distribution in network.decode(part.to(device))], dim=-1).cpu()
-            for part in z.split(step)
-        ]
-    )
+    """Expected statistics at points of the shared latent variables (n, n_shared): (n, n_statistics)."""
+    found = []
+    for part in z.split(rows_per_pass(1, network.width)):
+        distributions = network.decode(network.with_private(part.to(device)))
+        found.append(torch.cat([distribution.mean for distribution in distributions], dim=-1).cpu())
+    return torch.cat(found)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skmm._blocks.blocks import Blocks
 from skmm.inference.importance import fixed_points
-from skmm.inference.points import checked_posterior, passes
+from skmm.inference.points import assemble, at_nodes, checked_posterior, passes
 
 
 @torch.no_grad()
@@ -37,3 +37,35 @@ def importance_sampled_bound(network: Any, blocks: Blocks, device: torch.device,
         bound = torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))
         bounds.append(torch.where(rows.present.any(0), bound, 0.0).cpu())
     return torch.cat(bounds)
+
+
+@torch.no_grad()
+def predictive_log_likelihood(
+    network: Any, blocks: Blocks, wanted: Tensor, device: torch.device, *, n_draws: int
+) -> Tensor:
+    r"""Log-density of some entries given the observed ones, in standardised units, (n,).
+
+    .. math:: \log \sum_k w_k\, p(x_{wanted}|z_k), \quad z_k \sim q(z|x_{obs} \setminus x_{wanted})
+
+    Parameters
+    ----------
+    network : Module
+    blocks : Blocks
+    wanted : bool Tensor of shape (n_features,)
+        Features to predict, hidden from the posterior; where a row lacks them, they count nothing.
+    device : device
+    n_draws : int
+        Number of points, K.
+    """
+    hidden = Blocks.from_joint(blocks.joint, blocks.joint_observed & ~wanted, blocks.sizes)
+    truth = Blocks.from_joint(blocks.joint, blocks.joint_observed & wanted, blocks.sizes)
+    found = []
+    for piece in at_nodes(network, hidden, device, n_draws, balanced=False):
+        targets = truth.rows(piece.position).to(device)
+        log_likelihood = network.log_likelihood(network.decode(piece.code), targets).sum(0).double()
+        if piece.weights is None:
+            log_weights = log_likelihood.new_tensor(-math.log(len(log_likelihood)))
+        else:
+            log_weights = piece.weights.log()
+        found.append((piece.position, (log_weights + log_likelihood).logsumexp(0)[:, None]))
+    return assemble(found)[:, 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,23 +53,27 @@ class Truth:
         TypeError
             If it cannot.
         """
-        check_is_fitted(estimator)
-        if isinstance(estimator, Pipeline):
-            if len(estimator) > 1:
-                X = estimator[:-1].transform(X)
-            estimator = estimator[-1]
-        if not isinstance(getattr(estimator, "layout_", None), Layout) or not hasattr(estimator, method):
-            raise TypeError(
-                "What is measured here needs an estimator that completes tables, such as MultimodalVAE, or a "
-                f"Pipeline whose last step is one; got {estimator!r}."
-            )
-        opened = opened_by(estimator, X)
-        return cls(estimator, opened, read_numbers(estimator, opened.table))
+        model = last_step(estimator, method)
+        if isinstance(estimator, Pipeline) and len(estimator) > 1:
+            X = estimator[:-1].transform(X)
+        opened = opened_by(model, X)
+        return cls(model, opened, read_numbers(model, opened.table))
 
     @property
     def layout(self) -> Layout:
         """The model's."""
         return self.model.layout_
+
+    def present(self, names: Iterable[Hashable]) -> np.ndarray:
+        """Rows that have a known entry of any of these modalities, (n_rows,)."""
+        columns = np.concatenate([self.layout.positions(name) for name in names])
+        return np.asarray(self.known[:, columns].any(axis=1))
+
+    def given(self, names: Iterable[Hashable]) -> Any:
+        """X in the user's form, lacking all modalities but these."""
+        hidden = np.ones(self.matrix.shape, dtype=bool)
+        hidden[:, np.concatenate([self.layout.positions(name) for name in names])] = False
+        return self.without(hidden)
 
     @property
     def known(self) -> np.ndarray:
@@ -83,6 +87,24 @@ class Truth:
     def read(self, X: Any) -> np.ndarray:
         """Numbers of what the model made of X, (n_rows, n_features)."""
         return read_numbers(self.model, opened_by(self.model, X).table)
+
+
+def last_step(estimator: Any, method: str) -> Any:
+    """The fitted estimator itself or, of a Pipeline, its last step.
+
+    Raises
+    ------
+    TypeError
+        If it does not complete tables, or lacks the method.
+    """
+    check_is_fitted(estimator)
+    model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if not isinstance(getattr(model, "layout_", None), Layout) or not hasattr(model, method):
+        raise TypeError(
+            "What is measured here needs an estimator that completes tables, such as MultimodalVAE, or a "
+            f"Pipeline whose last step is one; got {model!r}."
+        )
+    return model
 
 
 Measure = Callable[[Truth, Any, np.ndarray], np.ndarray]
@@ -132,7 +154,7 @@ def mean_over_hidden(
     """
     _check_arguments(hide, fraction)
     layout, known = truth.layout, truth.known
-    groups = _groups(layout, hide)
+    groups = modality_groups(layout, hide)
     if hide == "cells":
         patterns = _cells(known, fraction, random_state)
     else:
@@ -155,7 +177,7 @@ def mean_over_hidden(
         total = total + np.stack([values[..., of == i].sum(axis=-1) for i in range(len(count))], axis=-1)
         count += np.bincount(of, minlength=len(count))
     if not something_hidden:
-        raise ValueError(_nothing_hidden(layout, hide, fraction))
+        raise ValueError(nothing_hidden(layout, hide, fraction))
     if not count.any():
         raise ValueError(_nothing_compared(layout, shown))
     means = np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
@@ -173,8 +195,14 @@ def _check_arguments(hide: Any, fraction: float) -> None:
         raise ValueError(f"fraction must be a number between 0 and 1, got {fraction!r}.")
 
 
-def _groups(layout: Layout, hide: Any) -> list[list[int]]:
-    """Positions of the modalities that are hidden together, in the order of the layout."""
+def modality_groups(layout: Layout, hide: Any) -> list[list[int]]:
+    """Positions of the modalities that are hidden together, in the order of the layout.
+
+    Raises
+    ------
+    ValueError
+        If a list ``hide`` names an unknown modality, or leaves none.
+    """
     if isinstance(hide, str):
         return [[index] for index in range(len(layout.names))]
     names = list(layout.names)
@@ -216,7 +244,8 @@ def _cells(known: np.ndarray, fraction: float, random_state: RandomStateLike) ->
         yield hidden
 
 
-def _nothing_hidden(layout: Layout, hide: Any, fraction: float) -> str:
+def nothing_hidden(layout: Layout, hide: Any, fraction: float | None = None) -> str:
+    """What to say where none of the rows has what was to be hidden, beside something else."""
     if hide == "cells":
         return (
             f"No entry of X could be hidden with fraction={fraction}: no row has two known entries, or there "

@@ -81,6 +81,35 @@ class Trunk(nn.Module):
         return self.head(self.body(x).flatten(1))
 
 
+class SharedNetwork(nn.Module):
+    r"""What one modality uses of a network that several share, beside a linear path of its own.
+
+    .. math:: y_m = W_m x + c_m + f(x, e_m)
+
+    A learned embedding e tells the network f which modality it is for. By the embedding alone it would be
+    slow to learn that every modality depends on the latent variables in a way of its own, as the linear path
+    says at once: of 64 pixels of a plane wave, it leaves a fifth of the error.
+
+    Parameters
+    ----------
+    network : Module
+        (n, n_in + width) -> (n, n_out), the same object for all modalities that share it.
+    n_in, n_out : int
+    width : int
+        Numbers of the embedding.
+    """
+
+    def __init__(self, network: nn.Module, n_in: int, n_out: int, width: int) -> None:
+        super().__init__()
+        self.network = network
+        self.linear = nn.Linear(n_in, n_out)
+        self.embedding = nn.Parameter(torch.randn(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        told = self.embedding.tanh().expand(*x.shape[:-1], -1)
+        return self.linear(x) + self.network(torch.cat([x, told], dim=-1))
+
+
 def build_network(spec: Any, n_in: int, n_out: int, *, role: str, modality: Hashable) -> nn.Module:
     """Make a user's encoder or decoder.
 

@@ -57,6 +57,12 @@ class _Unfinished:
     def natural(self, raw: Tensor) -> Tensor:
         return self.family.natural(raw)
 
+    def moments(self, natural: Tensor) -> tuple[Tensor, Tensor]:
+        return self.family.moments(natural)
+
+    def natural_of(self, loc: Tensor, scale: Tensor) -> Tensor:
+        return self.family.natural_of(loc, scale)
+
     def posterior(self, natural: Tensor, log_weights: Tensor | None) -> ProductEvidence:
         weights = None if log_weights is None else log_weights[:, None]
         return ProductEvidence(natural[:, None], weights)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from skmm._blocks.blocks import Blocks
-from skmm.probability.fusion import Experts, Fusion
+from skmm.probability.experts import Experts
+from skmm.probability.fusion import Fusion
 from skmm.probability.likelihoods.contract import Distribution
 
 
@@ -70,6 +71,11 @@ class ModalNetwork(nn.Module):
         self.family = family
         self.n_encoded = family.n_raw(n_components) if n_encoded is None else n_encoded
         self.register_buffer("modality_weights", torch.tensor(weights, dtype=torch.float32))
+
+    @property
+    def n_shared(self) -> int:
+        """Number of the latent variables that all modalities share; they come first."""
+        return self.n_components
 
     @property
     def width(self) -> int:
@@ -153,9 +159,19 @@ class ModalNetwork(nn.Module):
         """Distribution of every modality given what decoders see of latent points, (..., n_code)."""
         flat = code.reshape(-1, code.shape[-1])  # users' decoders take rows only
         return tuple(
-            likelihood(decoder(flat).unflatten(0, code.shape[:-1]))
-            for decoder, likelihood in zip(self.decoders, self.likelihoods, strict=True)
+            likelihood(decoder(self.code_of(flat, modality)).unflatten(0, code.shape[:-1]))
+            for modality, (decoder, likelihood) in enumerate(
+                zip(self.decoders, self.likelihoods, strict=True)
+            )
         )
+
+    def with_private(self, z: Tensor) -> Tensor:
+        """Points of all latent variables, (..., n_components), from those of the shared ones."""
+        return z
+
+    def code_of(self, code: Tensor, modality: int) -> Tensor:
+        """What the decoder of a modality is given of what all decoders see, (..., n_code)."""
+        return code
 
     def log_likelihood(self, distributions: Sequence[Distribution], targets: Blocks) -> Tensor:
         """Log-density of what is observed, per modality: (n_modalities, n_draws, n)."""

@@ -1,8 +1,9 @@
 """Fusion: how the modalities' experts become one posterior.
 
 A fusion rule is called as ``(blocks, experts, present)`` and returns a posterior. It is a function, or, where
-it has parameters, a module that is made from :class:`Sizes`. Experts carry natural parameters, so multiplying
-experts is adding them. A module whose ``uses_experts`` is False does without: no encoders are made for it.
+it has parameters, a module that is made from :class:`~skmm.probability.experts.Sizes`. Experts, see
+:class:`~skmm.probability.experts.Experts`, carry natural parameters, so multiplying experts is adding them. A
+module whose ``uses_experts`` is False does without: no encoders are made for it.
 
 To add one, write such a function or module here and name it in ``FUSIONS``.
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
@@ -20,60 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from skmm._blocks.blocks import Blocks
+from skmm.probability.experts import Experts, Sizes
+from skmm.probability.pooling import hellinger_pool, wasserstein_barycentre
+from skmm.probability.set_encoder import SetEncoder
 
 MAX_MODALITIES_FOR_ALL_SUBSETS = 6
 N_RANDOM_SUBSETS = 64
-
-
-@dataclass(frozen=True)
-class Experts:
-    """What each modality says about the latent variable.
-
-    Parameters
-    ----------
-    natural : Tensor of shape (n_modalities, ..., n_natural)
-        Natural parameters of each modality's expert. Those of absent modalities are ignored, also where
-        they are not finite.
-    prior : Tensor of shape (n_natural,) or (..., n_natural)
-        Natural parameters of the prior expert, which enters every product.
-    family : posterior family
-        See :mod:`skmm.probability.posteriors`.
-    raw : Tensor of shape (n_modalities, ..., n_raw) or None
-        What the encoders returned, from which ``family.natural`` makes natural parameters. Like them, of no
-        meaning for absent modalities. None where there are no encoders, and so are they.
-    inputs : tuple of Tensors of shape (..., n_inputs of the modality)
-        What there is to see of each modality: features, zero where missing, and where values are missing.
-    """
-
-    natural: Any
-    prior: Tensor
-    family: Any
-    raw: Tensor | None = None
-    inputs: tuple[Tensor, ...] = ()
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What a fusion rule with parameters is made from.
-
-    Parameters
-    ----------
-    n_inputs : tuple of int
-        Numbers per row in ``Experts.inputs``, of each modality.
-    n_raw : int
-        Numbers that an encoder returns per row.
-    dense : callable
-        ``dense(n_in, n_out) -> Module``: the estimator's default network.
-    """
-
-    n_inputs: tuple[int, ...]
-    n_raw: int
-    dense: Callable[[int, int], nn.Module]
-
-    @property
-    def n_modalities(self) -> int:
-        """Number of modalities."""
-        return len(self.n_inputs)
 
 
 def product_of_experts(blocks: Blocks, experts: Experts, present: Tensor) -> Any:
@@ -307,7 +259,10 @@ FUSIONS: dict[str, Any] = {
     "moe": mixture_of_experts,
     "mopoe": mixture_of_products,
     "gpoe": GeneralisedProduct,
+    "wasserstein": wasserstein_barycentre,
+    "hellinger": hellinger_pool,
     "joint": JointEncoder,
+    "set": SetEncoder,
     "attention": AttentionOverExperts,
 }
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from skmm._blocks.blocks import Blocks, SequenceBlocks
 from skmm.training.batches import n_batches, shuffled_batches
-from skmm.training.objectives import Objective, Terms
+from skmm.training.objectives.contract import Objective, Terms
 from skmm.training.schedules import Schedule, one_cycle, warmup_end
 
 NOISE_RATE = 3.0  # noise scales must travel far from 1 in few steps: they learn this much faster

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from skmm._blocks.blocks import Blocks
-from skmm.training.objectives import Objective
+from skmm.training.objectives.contract import Objective
 from skmm.training.schedules import Schedule
 
 POSTERIOR = ("mean", "stddev", "rsample", "log_prob", "kl")

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from scipy import optimize, stats
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from torch import nn
@@ -16,9 +17,12 @@ import skmm
 from skmm._torch import isolated_rng
 from skmm.networks.dense import Dense
 from skmm.probability import fusion
-from skmm.probability.fusion import FUSIONS, Experts, Sizes, build_fusion
-from skmm.probability.posteriors import NormalFamily
-from skmm.probability.priors import StandardNormal
+from skmm.probability.experts import Experts, Sizes
+from skmm.probability.fusion import FUSIONS, build_fusion
+from skmm.probability.posteriors import LaplaceFamily, NormalFamily
+from skmm.probability.priors import NormalMixturePrior, StandardNormal
+from skmm.probability.set_encoder import SetEncoder
+from skmm.probability.spheres import VonMisesFisherFamily
 
 N_COMPONENTS, N_INPUTS = 2, 3
 FAMILY, PRIOR = NormalFamily(), StandardNormal(N_COMPONENTS).natural()
@@ -45,7 +49,8 @@ def dense(n_in, n_out):
 
 
 def sizes_of(n_modalities):
-    return Sizes((N_INPUTS,) * n_modalities, FAMILY.n_raw(N_COMPONENTS), dense)
+    features = ((N_INPUTS - 1,),) * n_modalities  # one feature each, shown by all inputs but a flag
+    return Sizes((N_INPUTS,) * n_modalities, FAMILY.n_raw(N_COMPONENTS), dense, features)
 
 
 def start(rule, n_modalities):
@@ -207,6 +212,10 @@ def permuted(rule, order):
             rule.log_powers.copy_(rule.log_powers[order])
         elif isinstance(rule, fusion.AttentionOverExperts):
             rule.modality.copy_(rule.modality[order])
+        elif isinstance(rule, SetEncoder):
+            columns = torch.arange(len(order) * (N_INPUTS - 1)).view(len(order), -1)[order].flatten()
+            rule.embedding.copy_(rule.embedding[columns])
+            rule.bias.copy_(rule.bias[order])
         else:
             columns = torch.arange(len(order) * N_INPUTS).view(len(order), -1)[order].flatten()
             for layer in (rule.encoder.linear, rule.encoder.perceptron[0]):
@@ -477,6 +486,217 @@ class TestJointEncoder:
 
     def test_makes_no_encoders(self, table):
         assert len(fitted("joint", table).module_.encoders) == 0
+
+
+# the set of observed features
+
+
+class TestSetEncoder:
+    def blocks_of(self, observed, sizes=(2, 1)):
+        values = torch.randn(*observed.shape)
+        return (
+            values,
+            observed,
+            tuple(
+                torch.cat([torch.where(o, v, 0.0), (~o).float()], dim=-1)
+                for v, o in zip(values.split(sizes, -1), observed.split(sizes, -1), strict=True)
+            ),
+        )
+
+    def rule(self, n_inputs=(4, 2), features=()):
+        with isolated_rng(0):
+            rule = SetEncoder(Sizes(n_inputs, FAMILY.n_raw(N_COMPONENTS), dense, features), width=5)
+            for parameter in rule.parameters():
+                parameter.data.add_(0.3 * torch.randn_like(parameter))
+        return rule
+
+    def test_same_as_the_formula(self):
+        """Row by row, feature by feature, over what is observed."""
+        rule = self.rule()
+        values, observed, inputs = self.blocks_of(torch.rand(8, 3) < 0.6)
+        present = torch.stack([observed[:, :2].any(1), observed[:, 2:].any(1)])
+        with torch.no_grad():
+            posterior = rule(None, Experts(None, PRIOR, FAMILY, inputs=inputs), present)
+            for row in range(8):
+                told = torch.zeros(5)
+                for feature in observed[row].nonzero()[:, 0].tolist():
+                    told = told + rule.inner(
+                        values[row, feature] * rule.embedding[feature] + rule.bias[feature]
+                    )
+                natural = FAMILY.natural(rule.outer(told / 3**0.5)) if observed[row].any() else 0.0
+                loc, scale = normal_of(natural + PRIOR)
+                torch.testing.assert_close(posterior.mean[row], loc)
+                torch.testing.assert_close(posterior.stddev[row], scale)
+
+    def test_features_of_several_numbers(self):
+        """A category, as three numbers of which one is 1, has one embedding per category."""
+        rule = self.rule((4, 2), ((3,), (1,)))
+        assert rule.embedding.shape == (4, 5)
+        assert rule.bias.shape == (2, 5)
+        inputs = (torch.tensor([[0.0, 0.0, 1.0, 0.0]]), torch.tensor([[0.0, 1.0]]))  # the second is missing
+        with torch.no_grad():
+            posterior = rule(
+                None, Experts(None, PRIOR, FAMILY, inputs=inputs), torch.tensor([[True], [False]])
+            )
+            told = rule.inner(rule.embedding[2] + rule.bias[0]) / 2**0.5
+            expected = FAMILY.posterior((FAMILY.natural(rule.outer(told)) + PRIOR)[None, None], None)
+        torch.testing.assert_close(posterior.mean, expected.mean)
+
+    def test_a_missing_feature_has_no_influence_forward_or_backward(self):
+        rule = self.rule()
+        _, _, inputs = self.blocks_of(torch.tensor([[True, False, True]]))
+        present = torch.ones(2, 1, dtype=torch.bool)
+        posterior = rule(None, Experts(None, PRIOR, FAMILY, inputs=inputs), present)
+        gradients = torch.autograd.grad(posterior.mean.square().sum(), [rule.embedding, rule.bias])
+        for gradient in gradients:
+            assert (gradient[1] == 0).all()
+            assert (gradient[[0, 2]] != 0).any(-1).all()
+        other = (inputs[0] + torch.tensor([0.0, 7.0, 0.0, 0.0]), inputs[1])
+        moved = rule(None, Experts(None, PRIOR, FAMILY, inputs=other), present)
+        torch.testing.assert_close(moved.mean, posterior.mean, rtol=0, atol=0)
+
+    def test_takes_hardly_more_parameters_for_more_modalities(self):
+        """Two embeddings per feature, and nothing else."""
+        few, many = (
+            sum(p.numel() for p in SetEncoder(Sizes((2,) * n, 4, dense)).parameters()) for n in (4, 64)
+        )
+        assert many - few == 60 * 2 * 64
+
+    def test_inputs_that_do_not_fit(self):
+        with pytest.raises(ValueError, match="needs to know which inputs show which feature"):
+            SetEncoder(Sizes((3, 2), 4, dense))
+
+    def test_categories_of_a_table(self, table):
+        X = table.copy()
+        X[:, 3] = np.arange(60) % 5
+        model = fitted("set", X, likelihood={"c": "categorical"})
+        assert model.module_.fusion.features == ((1, 1), (1,), (5,))
+        assert np.isfinite(model.transform(X)).all()
+
+
+# means and deviations pooled
+
+
+def every_row_pooled(rule, natural):
+    """Posterior of the rule, and mean and deviation of each modality's own posterior."""
+    posterior = fuse(rule, natural, PATTERNS)
+    assert posterior.log_weights is None
+    return posterior, *normal_of(natural + PRIOR)
+
+
+def test_wasserstein_averages_means_and_deviations():
+    posterior, loc, scale = every_row_pooled("wasserstein", random_natural(3, 8))
+    for row in range(1, 8):
+        members = PATTERNS[:, row]
+        torch.testing.assert_close(posterior.mean[row], loc[members, row].mean(0))
+        torch.testing.assert_close(posterior.stddev[row], scale[members, row].mean(0))
+
+
+def test_wasserstein_is_nearest_to_all():
+    """No other density has a smaller sum of squared distances, which are those of SciPy's quantiles."""
+    loc, scale = torch.tensor([-1.0, 0.5, 2.0]), torch.tensor([0.3, 0.9, 0.6])
+    levels = (np.arange(20_000) + 0.5) / 20_000
+
+    def total(mean, stddev):
+        ours = stats.norm.ppf(levels, mean, stddev)
+        return sum(
+            np.mean((ours - stats.norm.ppf(levels, *pair)) ** 2) for pair in zip(loc, scale, strict=True)
+        )
+
+    natural = FAMILY.natural_of(loc, scale).view(2, 3).T[:, None] - StandardNormal(1).natural()
+    experts = Experts(natural, StandardNormal(1).natural(), FAMILY)
+    posterior = FUSIONS["wasserstein"](None, experts, torch.ones(3, 1, dtype=torch.bool))
+    found = optimize.minimize(lambda x: total(x[0], abs(x[1])), [0.0, 1.0], method="Nelder-Mead").x
+    assert posterior.mean.item() == pytest.approx(found[0], abs=1e-3)
+    assert posterior.stddev.item() == pytest.approx(abs(found[1]), abs=1e-3)
+
+
+def test_hellinger_has_the_moments_of_the_pool():
+    """The square of the sum of the roots of the densities, on a grid in two dimensions."""
+    posterior, loc, scale = every_row_pooled("hellinger", 3 * random_natural(3, 8))
+    axis = torch.linspace(-9, 9, 601)
+    z = torch.cartesian_prod(axis, axis)[:, None]
+    roots = (0.5 * torch.distributions.Normal(loc, scale).log_prob(z[:, None]).sum(-1)).exp()  # (N, 3, 8)
+    for row in range(1, 8):
+        density = roots[:, PATTERNS[:, row], row].sum(1).square()
+        weights = (density / density.sum())[:, None]
+        mean = (weights * z[:, 0]).sum(0)
+        torch.testing.assert_close(posterior.mean[row], mean, rtol=1e-3, atol=1e-4)
+        stddev = (weights * (z[:, 0] - mean).square()).sum(0).sqrt()
+        torch.testing.assert_close(posterior.stddev[row], stddev, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("rule", ["wasserstein", "hellinger"])
+class TestPooling:
+    def test_modalities_that_agree_are_left_as_they_are(self, rule):
+        natural = random_natural(1, 8).expand(3, -1, -1)
+        alone = FAMILY.posterior((natural[:1] + PRIOR), None)
+        pooled = fuse(rule, natural, PATTERNS).rows(slice(1, None))
+        assert_same_posterior(pooled, alone.rows(slice(1, None)))
+
+    def test_without_a_prior_expert_the_standard_normal_stands_in(self, rule):
+        """What is said is then still to be multiplied by the prior; of nothing, nothing is said."""
+        natural, said = random_natural(3, 8), []
+
+        class Unfinished(NormalFamily):
+            def posterior(self, natural, log_weights):
+                said.append(natural)
+
+        FUSIONS[rule](None, Experts(natural, torch.zeros(()), Unfinished()), PATTERNS)
+        assert (said[0][0, 0] == 0).all()
+        torch.testing.assert_close(said[0][0, [1, 2, 4]], natural[[0, 1, 2], [1, 2, 4]], rtol=1e-4, atol=1e-5)
+        assert (said[0][0, :, N_COMPONENTS:] >= 0).all()
+        pooled, narrow = fuse(rule, natural, PATTERNS), FAMILY.posterior(said[0] + PRIOR, None)
+        torch.testing.assert_close(narrow.mean, pooled.mean)
+        torch.testing.assert_close(narrow.stddev, pooled.stddev.clamp_max(1.0))
+
+    def test_a_pool_wider_than_the_prior(self, rule):
+        """Modalities that contradict each other: what is left to be multiplied stays a density."""
+        natural = FAMILY.natural_of(torch.tensor([[[9.0]], [[-9.0]]]), torch.full((2, 1, 1), 0.5))
+        experts = Experts(natural, torch.zeros(()), FAMILY)
+        prior = NormalMixturePrior(1, n_parts=2)
+        with torch.no_grad():
+            prior.log_scale.fill_(3.0)
+            posterior = FUSIONS[rule](
+                None, replace(experts, family=prior.multiplied(FAMILY)), torch.ones(2, 1, dtype=torch.bool)
+            )
+        assert posterior.mean.isfinite().all()
+        assert (posterior.stddev > 0).all()
+
+    def test_laplace_experts_are_pooled_by_their_moments(self, rule):
+        natural = random_natural(3, 8)
+        laplace = FUSIONS[rule](None, Experts(natural, PRIOR, LaplaceFamily()), PATTERNS)
+        normal = fuse(rule, natural, PATTERNS)
+        torch.testing.assert_close(laplace.mean, normal.mean)
+        torch.testing.assert_close(laplace.stddev, normal.stddev)
+
+    def test_directions_have_no_deviations(self, rule):
+        experts = Experts(torch.randn(3, 8, 4), torch.zeros(4), VonMisesFisherFamily())
+        with pytest.raises(ValueError, match=f"fusion={rule!r} pools .* experts of posterior='vmf' do not"):
+            FUSIONS[rule](None, experts, PATTERNS)
+        model = skmm.MultimodalVAE(4, modalities=MODALITIES, fusion=rule, posterior="vmf", prior="sphere")
+        with pytest.raises(ValueError, match=f"fusion={rule!r} pools .* experts of posterior='vmf' do not"):
+            model.fit(np.random.RandomState(0).normal(size=(10, 4)))
+
+
+# a prior that is no expert
+
+
+@every_rule
+def test_a_mixture_prior_multiplies_what_the_rule_returns(rule):
+    """With nothing observed it is the posterior; elsewhere, the posterior has its parts."""
+    prior = NormalMixturePrior(N_COMPONENTS, n_parts=3)
+    experts = random_experts(3, 8, prior=prior.natural())
+    experts = replace(experts, family=prior.multiplied(FAMILY))
+    with torch.no_grad():
+        posterior = learned(rule, 3)(None, experts, PATTERNS)
+        z = prior.rsample(30)
+        torch.testing.assert_close(
+            posterior.rows(slice(0, 1)).log_prob(z[:, None])[:, 0], prior.log_prob(z), rtol=1e-4, atol=1e-4
+        )
+    weights = posterior.log_weights.exp()
+    assert len(weights) % 3 == 0
+    torch.testing.assert_close(weights.sum(0), torch.ones(8))
 
 
 # made and trained

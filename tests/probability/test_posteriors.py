@@ -8,8 +8,14 @@ import torch
 from scipy import special, stats
 
 from skmm._torch import isolated_rng
-from skmm.probability.posteriors import POSTERIORS, NormalFamily, NormalMixture
-from skmm.probability.priors import StandardNormal
+from skmm.probability.posteriors import (
+    POSTERIORS,
+    LaplaceFamily,
+    LaplaceMixture,
+    NormalFamily,
+    NormalMixture,
+)
+from skmm.probability.priors import PRIORS, LearnedNormal, StandardLaplace, StandardNormal
 
 N_PARTS, N_ROWS, N_COMPONENTS = 4, 3, 2
 
@@ -195,17 +201,116 @@ class TestSinglePart:
         torch.testing.assert_close(scale.grad[0], ((draws.detach() - single.loc) / single.scale).sum(0))
 
 
+# a learned normal prior, and Laplace densities
+
+
+def test_kl_from_a_learned_normal_is_that_of_torch(single):
+    prior = LearnedNormal(N_COMPONENTS).double()
+    with torch.no_grad():
+        prior.loc.copy_(torch.tensor([0.5, -2.0]))
+        prior.log_scale.copy_(torch.tensor([0.3, -1.0]))
+    expected = torch.distributions.kl_divergence(
+        torch.distributions.Normal(single.loc[0], single.scale[0]),
+        torch.distributions.Normal(prior.loc, prior.scale),
+    )
+    torch.testing.assert_close(single.kl(prior), expected.sum(-1))
+
+
+class TestLaplace:
+    @pytest.fixture
+    def laplace(self, parameters):
+        loc, scale, weights = parameters
+        return LaplaceMixture(loc, scale, weights.log())
+
+    @pytest.fixture
+    def single(self, laplace):
+        return LaplaceMixture(laplace.loc[:1], laplace.scale[:1])
+
+    def test_log_prob(self, laplace, parameters):
+        z = torch.randn(6, N_ROWS, N_COMPONENTS, dtype=torch.float64)
+        loc, scale, weights = (parameter.numpy() for parameter in parameters)
+        log_parts = stats.laplace(loc, scale).logpdf(z.numpy()[:, None]).sum(-1)
+        np.testing.assert_allclose(
+            laplace.log_prob(z), special.logsumexp(log_parts, b=weights, axis=1), rtol=1e-12
+        )
+
+    def test_moments_are_those_of_draws(self, laplace):
+        draws = laplace.rsample(100_000)
+        torch.testing.assert_close(draws.mean(0), laplace.mean, rtol=0, atol=0.02)
+        torch.testing.assert_close(draws.std(0), laplace.stddev, rtol=0.02, atol=0)
+
+    def test_noise_becomes_quantiles(self, single):
+        """The point of standard normal noise has the same level, far out in the tails too."""
+        noise = torch.tensor([-8.0, -2.0, -1e-3, 0.5, 3.0, 8.0], dtype=torch.float64)
+        z = single.at(noise[:, None, None].expand(-1, N_ROWS, N_COMPONENTS), noise[:, None])
+        theirs = stats.laplace(single.loc[0].numpy(), single.scale[0].numpy())
+        upper = (noise > 0).numpy()
+        level, tail = stats.norm.cdf(noise)[:, None, None], stats.norm.sf(noise)[:, None, None]
+        np.testing.assert_allclose(theirs.cdf(z)[~upper] / level[~upper], 1, rtol=1e-9)
+        np.testing.assert_allclose(theirs.sf(z)[upper] / tail[upper], 1, rtol=1e-9)
+
+    def test_kl_is_that_of_torch(self, single):
+        prior, other = (
+            StandardLaplace(N_COMPONENTS).double(),
+            LaplaceMixture(single.loc + 1, 2 * single.scale),
+        )
+        ours = torch.distributions.Laplace(single.loc[0], single.scale[0])
+        for against, theirs in [
+            (prior, torch.distributions.Laplace(prior.loc, prior.scale)),
+            (other, torch.distributions.Laplace(other.loc[0], other.scale[0])),
+        ]:
+            expected = torch.distributions.kl_divergence(ours, theirs).sum(-1)
+            torch.testing.assert_close(single.kl(against), expected)
+        assert single.kl(StandardNormal(N_COMPONENTS)) is None
+
+    def test_mixture_has_no_closed_divergence(self, laplace):
+        assert laplace.kl(StandardLaplace(N_COMPONENTS)) is None
+
+    def test_widened(self, laplace):
+        torch.testing.assert_close(
+            laplace.widened(3.0).stddev[1], laplace.widened(1.0).rows(1).widened(3.0).stddev
+        )
+        torch.testing.assert_close(laplace.widened(2.0).scale, 2 * laplace.scale)
+
+    def test_family_fuses_moments(self):
+        """Natural parameters are those of normal densities of the same mean and variance."""
+        loc, scale = torch.tensor([0.3, -1.0]), torch.tensor([0.5, 2.0])
+        posterior = LaplaceFamily().posterior(NormalFamily().natural_of(loc, scale)[None, None], None)
+        torch.testing.assert_close(posterior.mean[0], loc)
+        torch.testing.assert_close(posterior.stddev[0], scale)
+        torch.testing.assert_close(posterior.natural[0, 0], NormalFamily().natural_of(loc, scale))
+
+
 # families, whatever their parametrisation
+
+PAIRS = [(name, prior) for name in POSTERIORS for prior, made in PRIORS.items() if made.family == name]
+
+
+@pytest.mark.parametrize(("name", "prior"), PAIRS)
+def test_nothing_said_is_the_prior(name, prior):
+    prior = PRIORS[prior](4)
+    family = POSTERIORS[name]()
+    if hasattr(prior, "multiplied"):
+        family = prior.multiplied(family)
+    nothing = torch.zeros(1, 3, family.natural(torch.zeros(family.n_raw(4))).shape[-1])
+    posterior = family.posterior(nothing + prior.natural(), None)
+    z = prior.rsample(20)[:, None].expand(-1, 3, -1)
+    torch.testing.assert_close(posterior.log_prob(z), prior.log_prob(z), rtol=1e-4, atol=1e-4)
+    divergence = posterior.kl(prior)
+    if divergence is not None:
+        torch.testing.assert_close(divergence, torch.zeros(3), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", POSTERIORS)
 class TestFamilies:
+    def natural_prior(self, name, n_components):
+        return next(PRIORS[prior] for family, prior in PAIRS if family == name)(n_components).natural()
+
     def test_every_output_of_an_encoder_is_an_expert(self, name):
-        """Any raw numbers, times a standard normal prior, give a density no wider than the prior."""
-        family = POSTERIORS[name]()
+        """Any raw numbers, times the prior, give a density no wider than the prior."""
+        family, prior = POSTERIORS[name](), self.natural_prior(name, 3)
         raw = 5 * torch.randn(100, 7, family.n_raw(3))
-        natural = family.natural(raw)
-        posterior = family.posterior((natural + StandardNormal(3).natural())[None], None)
+        posterior = family.posterior((family.natural(raw) + prior)[None], None)
         assert posterior.mean.shape == (100, 7, 3)
         assert posterior.mean.isfinite().all()
         assert (posterior.stddev > 0).all()
@@ -213,8 +318,8 @@ class TestFamilies:
 
     def test_encoders_reach_every_mean(self, name):
         """An expert can say anything: raw numbers for it exist, and gradients lead there."""
-        family, prior = POSTERIORS[name](), StandardNormal(2).natural()
-        target = torch.tensor([-2.0, 0.5])
+        family, prior = POSTERIORS[name](), self.natural_prior(name, 2)
+        target = torch.tensor([-0.7, 0.5])
         raw = torch.zeros(family.n_raw(2), requires_grad=True)
         optimizer = torch.optim.LBFGS([raw], max_iter=500, line_search_fn="strong_wolfe")
 
@@ -222,6 +327,55 @@ class TestFamilies:
             return family.posterior((family.natural(raw) + prior)[None, None], None)
 
         def closure():
+            optimizer.zero_grad()
+            loss = (posterior().mean - target).square().sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        torch.testing.assert_close(posterior().mean[0].detach(), target, rtol=0, atol=1e-3)
+
+    def test_what_every_posterior_can_do(self, name):
+        """Detached, cut into rows, its parts alone, its natural parameters back: the same density."""
+        family = POSTERIORS[name]()
+        natural = family.natural(torch.randn(3, 5, family.n_raw(4))) + self.natural_prior(name, 4)
+        log_weights = torch.tensor([[0.2, 1.0, 0.0, 0.5, 0.3]]).log()
+        log_weights = torch.cat([log_weights, (1 - log_weights.exp()).log(), torch.full((1, 5), -torch.inf)])
+        natural.requires_grad_()
+        posterior = family.posterior(natural, log_weights)
+        with torch.no_grad():
+            z = posterior.rsample(6)
+        expected = posterior.log_prob(z)
+        detached = posterior.detached().log_prob(z)
+        assert expected.requires_grad
+        assert not detached.requires_grad
+        torch.testing.assert_close(detached, expected)
+        again = family.posterior(posterior.natural, posterior.log_weights)
+        torch.testing.assert_close(again.log_prob(z), expected, rtol=1e-4, atol=1e-4)
+        for index in (slice(1, 3), torch.tensor([4, 0])):
+            torch.testing.assert_close(posterior.rows(index).log_prob(z[:, index]), expected[:, index])
+        heaviest = posterior.heaviest_part()
+        assert heaviest.log_weights is None
+        part = torch.tensor([1, 0, 1, 0, 1])
+        torch.testing.assert_close(heaviest.natural[0], posterior.natural[part, torch.arange(5)])
+        draws = posterior.rsample_parts(2000)
+        assert draws.shape == (3, 2000, 5, 4)
+        torch.testing.assert_close(draws.mean(1), posterior.part_mean, rtol=0, atol=0.1)
+        torch.testing.assert_close(posterior.widened(1.0).log_prob(z), expected)
+        assert (heaviest.widened(1.3).stddev > heaviest.stddev).all()
+
+
+def test_encoders_reach_every_deviation():
+    target = torch.tensor([-2.0, 0.5])
+    for family in (NormalFamily(), LaplaceFamily(), NormalFamily(relative=False)):
+        raw = torch.zeros(family.n_raw(2), requires_grad=True)
+        optimizer = torch.optim.LBFGS([raw], max_iter=500, line_search_fn="strong_wolfe")
+        prior = StandardNormal(2).natural()
+
+        def posterior(family=family, raw=raw, prior=prior):
+            return family.posterior((family.natural(raw) + prior)[None, None], None)
+
+        def closure(optimizer=optimizer, posterior=posterior):
             optimizer.zero_grad()
             loss = (posterior().mean - target).square().sum() + (posterior().stddev - 0.4).square().sum()
             loss.backward()

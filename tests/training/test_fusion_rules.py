@@ -13,7 +13,7 @@ from skmm.probability.likelihoods.registry import LIKELIHOODS
 from skmm.probability.posteriors import NormalFamily
 from skmm.probability.priors import StandardNormal
 from skmm.training.loop import fit_network
-from skmm.training.objectives import ELBO
+from skmm.training.objectives.bounds import ELBO
 from skmm.training.schedules import ConstantSchedule
 
 SIZES = (1, 1)  # two modalities of one feature each

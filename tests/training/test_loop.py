@@ -18,7 +18,9 @@ from skmm.probability.likelihoods.registry import LIKELIHOODS
 from skmm.probability.posteriors import NormalFamily
 from skmm.probability.priors import StandardNormal
 from skmm.training.loop import fit_network
-from skmm.training.objectives import ELBO, OBJECTIVES, Terms
+from skmm.training.objectives.bounds import ELBO
+from skmm.training.objectives.contract import Terms
+from skmm.training.objectives.registry import OBJECTIVES
 from skmm.training.schedules import SCHEDULES, ConstantSchedule, LinearSchedule
 
 SIZES = (3, 2)
@@ -99,7 +101,8 @@ def assert_same_weights(actual, expected):
 # learning
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+# one needs a mixture; the prior of the other moves with the data, and is then not that of the likelihood
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name not in ("mmvae", "mmvm", "mmjsd")])
 def test_reaches_the_exact_likelihood(name):
     blocks, test = make_blocks(1000), make_blocks(200)
     network = make_network()

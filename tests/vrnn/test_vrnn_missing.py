@@ -15,7 +15,7 @@ from skmm._torch import isolated_rng
 from skmm.inference import points
 from skmm.networks.evidence import JoinedInference
 from skmm.probability.fusion import FUSIONS
-from skmm.training.objectives import OBJECTIVES
+from skmm.training.objectives.registry import OBJECTIVES
 from skmm.vrnn import JOINED
 
 NAN = np.nan
@@ -767,6 +767,10 @@ def permuted(estimator, order):
             for name in ("log_powers", "modality"):
                 if hasattr(network.fusion, name):
                     getattr(network.fusion, name).copy_(getattr(old.fusion, name)[order])
+            if isinstance(network.fusion, FUSIONS["set"]):  # features of one number each
+                network.fusion.features = tuple(old.fusion.features[i] for i in order)
+                network.fusion.embedding.copy_(old.fusion.embedding[in_order(n_inputs, order)])
+                network.fusion.bias.copy_(old.fusion.bias[in_order(n_inputs, order)])
             if isinstance(network.fusion, FUSIONS["joint"]):
                 pick(network.fusion.encoder, in_order(n_seen, order))
         if network.backward is not None:

@@ -19,7 +19,7 @@ from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmm import CyclicalSchedule, MultimodalVRNN, to_long
-from skmm.training.objectives import ELBO
+from skmm.training.objectives.bounds import ELBO
 
 N_SEQUENCES, N_STEPS, N_FEATURES = 16, 6, 4
 MODALITIES = {"left": slice(0, 2), "right": slice(2, None)}

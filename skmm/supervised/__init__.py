@@ -1,0 +1,1 @@
+"""Estimators of labels: y as one more modality of the table."""
