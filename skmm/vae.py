@@ -63,9 +63,10 @@ class MultimodalVAE(MultimodalEstimator):
     posterior : {"normal"} or posterior family, default="normal"
         Posterior family of the latent variables.
     completion : {"stacked", "network"}, default="stacked"
-        What completes missing real numbers. "stacked" averages the network's answer with that of a linear
-        Gaussian model (factor analysis, fitted by expectation maximisation), and makes deviations true; the
-        weights follow from how both complete the validation rows. "network" asks the network alone. Latent
+        What completes missing real numbers. "stacked" averages the network's answer with those of a linear
+        Gaussian model (factor analysis, fitted by expectation maximisation) and of the training rows that are
+        near, of which up to 2000 are kept for it, and makes deviations true; the weights follow from how all
+        three complete the validation rows. "network" asks the network alone, and keeps no rows. Latent
         variables, scores and new rows are the network's in both cases.
     beta : float, {"constant", "linear", "cyclical", "sigmoid"} or callable, default=0.5
         Weight of the divergence from the prior: a number, or a schedule. With ``beta=CyclicalSchedule()``,
@@ -130,7 +131,8 @@ class MultimodalVAE(MultimodalEstimator):
     module_ : torch.nn.Module
         The trained network, in evaluation mode.
     completion_ : Completion or None
-        The linear model, its weights and the deviations' factors, under ``completion="stacked"``.
+        The models beside the network, all weights and the deviations' factors, under
+        ``completion="stacked"``.
     layout_ : Layout
         Which columns form which modality, their types, locations and scales.
     n_iter_ : int
