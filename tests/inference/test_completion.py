@@ -264,7 +264,7 @@ def make_two_views(n_rows=500, seed=0):
 
 
 def make_sizes(n_rows, seed=0):
-    """View b holds the sizes of a: no linear function comes near them, and nine dimensions have no near rows."""
+    """View b holds the sizes of a: no linear function comes near them, and in nine dimensions no row is."""
     rng = np.random.RandomState(seed)
     a = rng.normal(size=(n_rows, 9))
     return np.hstack([a, np.abs(a) + 0.1 * rng.normal(size=a.shape)])
