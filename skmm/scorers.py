@@ -26,9 +26,9 @@ class CompletionScorer(BaseEstimator):
 
     Parameters
     ----------
-    hide : {"modalities", "cells"}, default="modalities"
-        "modalities" hides one modality after the other, "cells" hides single entries, which is the one to
-        take where there is only one modality.
+    hide : {"modalities", "cells"} or list of modalities, default="modalities"
+        "modalities" hides one modality after the other, a list all that it names together; "cells" hides
+        single entries, which is the one to take where there is only one modality.
     fraction : float, default=0.2
         Probability that an entry is hidden, for ``hide="cells"``.
     random_state : int, RandomState instance or None, default=0
@@ -58,7 +58,10 @@ class CompletionScorer(BaseEstimator):
     """
 
     def __init__(
-        self, hide: str = "modalities", fraction: float = 0.2, random_state: RandomStateLike = 0
+        self,
+        hide: str | Sequence[Hashable] = "modalities",
+        fraction: float = 0.2,
+        random_state: RandomStateLike = 0,
     ) -> None:
         self.hide = hide
         self.fraction = fraction

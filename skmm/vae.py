@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from sklearn.utils._param_validation import HasMethods, StrOptions
-from sklearn.utils.metaestimators import available_if
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from torch import nn
 
 from skmm._blocks.layout import Layout
 from skmm._estimator.building import make_part
 from skmm._estimator.estimator import MultimodalEstimator
 from skmm._estimator.latent_density import fit_density
+from skmm._estimator.latents import LatentsMixin
 from skmm._torch import RandomStateLike
-from skmm.inference.expectations import part_probabilities
 from skmm.inference.stacking import fit_completion
 from skmm.networks.vae import VAENetwork
 from skmm.probability.posteriors import POSTERIORS
@@ -26,17 +25,7 @@ N_HELD_OUT = 20  # rows set aside to learn how to complete, in tables too small 
 MIN_ROWS = 100  # of tables that can spare them
 
 
-def _has_clusters(estimator: Any) -> bool:
-    """Whether the prior has clusters; for scikit-learn, which hides methods that need them otherwise."""
-    prior = PRIORS.get(estimator.prior) if isinstance(estimator.prior, str) else estimator.prior
-    if not hasattr(getattr(prior, "func", prior), "responsibilities"):  # of a partial, the class
-        raise AttributeError(
-            f"prior={estimator.prior!r} has no clusters; predict_clusters needs prior='mixture', at fit."
-        )
-    return True
-
-
-class MultimodalVAE(MultimodalEstimator):
+class MultimodalVAE(LatentsMixin, MultimodalEstimator):
     r"""Variational autoencoder of tables whose rows may lack whole modalities.
 
     Learns a joint density of several groups of columns (modalities) from rows that are complete, that lack
@@ -99,9 +88,10 @@ class MultimodalVAE(MultimodalEstimator):
         ``latent_density__n_components``; ``random_state`` governs it wherever it has a random state that is
         None. Nothing but new rows depends on it, :meth:`score` neither.
     completion : {"stacked", "network"}, default="stacked"
-        What completes missing real numbers. "stacked" averages the network's answer with that of a linear
-        Gaussian model (factor analysis, fitted by expectation maximisation), and makes deviations true; the
-        weights follow from how both complete the validation rows. "network" asks the network alone. Latent
+        What completes missing real numbers. "stacked" averages the network's answer with those of a linear
+        Gaussian model (factor analysis, fitted by expectation maximisation) and of the training rows that are
+        near, of which up to 2000 are kept for it, and makes deviations true; the weights follow from how all
+        three complete the validation rows. "network" asks the network alone, and keeps no rows. Latent
         variables, scores and new rows are the network's in both cases.
     beta : float, {"constant", "linear", "cyclical", "sigmoid"} or callable, default=0.5
         Weight of the divergence from the prior: a number, or a schedule. With ``beta=CyclicalSchedule()``,
@@ -168,7 +158,8 @@ class MultimodalVAE(MultimodalEstimator):
     module_ : torch.nn.Module
         The trained network, in evaluation mode.
     completion_ : Completion or None
-        The linear model, its weights and the deviations' factors, under ``completion="stacked"``.
+        The models beside the network, all weights and the deviations' factors, under
+        ``completion="stacked"``.
     latent_density_ : estimator or None
         The fitted copy of ``latent_density``.
     layout_ : Layout
@@ -222,8 +213,7 @@ class MultimodalVAE(MultimodalEstimator):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skmm import MultimodalVAE
+    >>>     >>> from skmm import MultimodalVAE
     >>> rng = np.random.RandomState(0)
     >>> z = rng.normal(size=(200, 1))
     >>> X = np.hstack([z, -z, 2 * z]) + 0.1 * rng.normal(size=(200, 3))
@@ -236,6 +226,7 @@ class MultimodalVAE(MultimodalEstimator):
 
     _parameter_constraints: dict[str, Any] = {
         **MultimodalEstimator._parameter_constraints,
+        "n_private": [Interval(numbers.Integral, 0, None, closed="left"), dict],
         "latent_density": [HasMethods(["fit", "sample"]), None],
         "completion": [StrOptions({"stacked", "network"})],
         "encoders": [None, dict, StrOptions({"shared"})],
@@ -327,48 +318,6 @@ class MultimodalVAE(MultimodalEstimator):
         if self.latent_density is None:
             return None
         return fit_density(self.latent_density, network, blocks, device, int(torch.randint(2**31 - 1, ())))
-
-    @available_if(_has_clusters)
-    def predict_clusters(self, X: Any) -> np.ndarray:
-        """Cluster that each row most probably belongs to, given what is observed of it.
-
-        Only with a prior that has clusters: ``prior="mixture"``, or
-        ``functools.partial(skmm.probability.priors.NormalMixturePrior, n_parts=3)`` to say how many.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-
-        Returns
-        -------
-        labels : int array of shape (n_samples,)
-            Numbers of the prior's parts; that of the largest one where nothing is observed.
-        """
-        blocks = self._read(X).blocks
-        with self._ready() as (network, device):
-            probabilities = part_probabilities(network, blocks, device, n_draws=self.n_draws)
-        return probabilities.argmax(1).numpy()
-
-    def transform_private(self, X: Any) -> dict[Hashable, np.ndarray]:
-        """Mean of the modalities' own latent variables given what is observed.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-
-        Returns
-        -------
-        dict
-            Modality -> float32 array of shape (n_samples, n_private of the modality), those with
-            ``n_private=0`` left out; the prior's mean where the modality is missing.
-        """
-        loc, _ = self._latent_moments(self._read(X).blocks)
-        network = self.module_
-        return {
-            name: loc[:, network.private_columns(i)].numpy()
-            for i, name in enumerate(network.names)
-            if network.n_private and network.n_private[i]
-        }
 
     def _build(self, layout: Layout, makers: Sequence[Any]) -> nn.Module:
         family = make_part(self.posterior, POSTERIORS)

@@ -225,6 +225,8 @@ OUT_OF_RANGE = {
     "objective": ["mse", None, 1.0],
     "prior": ["uniform", None],
     "posterior": ["uniform", None, make_values],
+    "n_private": [-1, 1.5, "one", None],
+    "latent_density": ["kde", make_values, 1],
     "completion": ["linear", None, True],
     "beta": [-0.1, "sawtooth", None, NAN],
     "modality_dropout": [-0.1, 1.1, "auto", None, NAN],

@@ -9,7 +9,7 @@ seed of the tests is the first. Errors are root mean squares in standard deviati
 | EM Gaussian | 0.684, 0.694, 0.694 | 0.682, 0.677, 0.678 | 0.648, 0.621, 0.630 |
 | KNNImputer | 0.491, 0.505, 0.516 | 0.368, 0.369, 0.374 | 0.736, 0.701, 0.716 |
 | kNN | 0.490, 0.502, 0.507 | 0.359, 0.363, 0.367 | |
-| default | 0.470, 0.477, 0.485 | 0.482, 0.450, 0.435 | 0.652, 0.621, 0.631 |
+| default | 0.449, 0.456, 0.467 | 0.368, 0.366, 0.363 | 0.654, 0.621, 0.632 |
 """
 
 import numpy as np
@@ -83,16 +83,18 @@ def errors_of(draw, n_rows, seed=0):
 def test_beats_others_where_views_are_bent():
     error = errors_of(make_bent, 1000)
     assert error["default"] < 0.55 * error["mean"]
-    assert error["default"] < 0.75 * error["EM Gaussian"]
-    assert error["default"] < 0.98 * error["KNNImputer"]
-    assert error["default"] < 0.98 * error["kNN"]
+    assert error["default"] < 0.7 * error["EM Gaussian"]
+    assert error["default"] < 0.96 * error["KNNImputer"]
+    assert error["default"] < 0.96 * error["kNN"]
 
 
-def test_beats_the_linear_model_on_curves():
-    """Of few dimensions, and densely sampled: nearest neighbours are better by a fifth, and known to be."""
+def test_is_level_with_near_rows_on_curves():
+    """Of few dimensions, and densely sampled: nothing is better than the nearest rows."""
     error = errors_of(make_curves, 1000)
-    assert error["default"] < 0.6 * error["mean"]
-    assert error["default"] < 0.8 * error["EM Gaussian"]
+    assert error["default"] < 0.45 * error["mean"]
+    assert error["default"] < 0.6 * error["EM Gaussian"]
+    assert error["default"] < 1.02 * error["KNNImputer"]
+    assert error["default"] < 1.05 * error["kNN"]
 
 
 def test_equals_the_right_model_where_all_is_linear_and_gaussian():

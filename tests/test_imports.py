@@ -129,8 +129,10 @@ def complaints(module: str, sources: dict[str, str]) -> Iterator[str]:
             for name in sorted(set(names) - defined_in(sources[target])):
                 yield f"{where}.{name}, which is not defined there"
             below = FLOORS[unit_of(target)]
-            # a package whose __init__ names what its files define lies in its own folder
-            neighbours = folder_of(target) in (folder_of(module), module)
+            # a package whose __init__ names what its files define lies in its own folder; folders in a folder
+            # may be seen from it, and not the other way
+            folder = folder_of(target)
+            neighbours = folder in (folder_of(module), module) or folder.startswith(f"{folder_of(module)}.")
             if below > floor or (below == floor and not neighbours):
                 yield f"{where}: floor {floor} must not see floor {below}"
 
