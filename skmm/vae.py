@@ -54,12 +54,12 @@ class MultimodalVAE(LatentsMixin, MultimodalEstimator):
     handle_unknown : {"error", "missing"}, default="error"
         What to do, after ``fit``, about categories that it has not seen: raise an error, or take the entry
         for missing, except that :meth:`impute` leaves it as it is.
-    fusion : {"poe", "moe", "mopoe", "gpoe", "wasserstein", "hellinger", "joint", "set", "attention"} or \
-            callable, default="poe"
-        How modalities are combined: product of experts, mixture of experts, mixture of products, product
-        with learned powers, means and deviations averaged, square roots of densities averaged, one encoder
-        that sees all modalities and what is missing of them, one encoder of the set of observed features,
-        product of experts that attend to one another. See :mod:`skmm.probability.fusion` to write one.
+    fusion : str or callable, default="poe"
+        How modalities are combined: "poe" multiplies one expert for each, "moe" mixes them, "mopoe" mixes
+        products, "gpoe" multiplies with learned powers, "wasserstein" averages means and deviations,
+        "hellinger" square roots of densities, "joint" has one encoder that sees all modalities and what is
+        missing of them, "set" one of the set of observed features, and "attention" multiplies experts that
+        attend to one another. See :mod:`skmm.probability.fusion` to write one.
     objective : str or callable, default="elbo"
         What training maximises: "elbo", "iwae", "unimodal_elbo", "mvae", "powerset", "mmvae" and "mmvm" (with
         ``fusion`` "moe" or "mopoe"), "mmjsd", "mvtcae", "crmvae", "jmvae", "telbo" or "vaevae". Objects such
@@ -213,7 +213,8 @@ class MultimodalVAE(LatentsMixin, MultimodalEstimator):
 
     Examples
     --------
-    >>>     >>> from skmm import MultimodalVAE
+    >>> import numpy as np
+    >>> from skmm import MultimodalVAE
     >>> rng = np.random.RandomState(0)
     >>> z = rng.normal(size=(200, 1))
     >>> X = np.hstack([z, -z, 2 * z]) + 0.1 * rng.normal(size=(200, 3))

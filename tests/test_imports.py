@@ -132,7 +132,8 @@ def complaints(module: str, sources: dict[str, str]) -> Iterator[str]:
             # a package whose __init__ names what its files define lies in its own folder; folders in a folder
             # may be seen from it, and not the other way
             folder = folder_of(target)
-            neighbours = folder in (folder_of(module), module) or folder.startswith(f"{folder_of(module)}.")
+            inside = unit_of(target) == unit_of(module) and folder.startswith(f"{folder_of(module)}.")
+            neighbours = folder in (folder_of(module), module) or inside
             if below > floor or (below == floor and not neighbours):
                 yield f"{where}: floor {floor} must not see floor {below}"
 

@@ -231,6 +231,7 @@ def test_fitted_attributes(table):
     assert {name for name in vars(estimator) if name.endswith("_")} == {
         "module_",
         "completion_",
+        "latent_density_",
         "layout_",
         "n_iter_",
         "best_iter_",

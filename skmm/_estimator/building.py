@@ -13,6 +13,7 @@ import numpy as np
 from torch import nn
 
 from skmm._blocks.layout import Layout, by_modality
+from skmm._torch import isolated_rng
 from skmm.networks.dense import Dense, SharedNetwork, build_network
 from skmm.probability.experts import Sizes
 from skmm.probability.fusion import Fusion, build_fusion
@@ -78,7 +79,9 @@ class BuildingMixin:
 
     def _check_pair(self, family: Any, prior: Any, n_private: Sequence[int]) -> None:
         """Raise ValueError if the posterior with nothing observed would not be the prior."""
-        n_components, expected = prior.rsample(1).shape[-1], self.n_components + sum(n_private)
+        expected = self.n_components + sum(n_private)
+        with isolated_rng(0):  # looking must not change what training draws
+            n_components = prior.rsample(1).shape[-1]
         if n_components != expected:
             private = f" and {sum(n_private)} private ones" if sum(n_private) else ""
             raise ValueError(

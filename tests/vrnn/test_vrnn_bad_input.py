@@ -16,6 +16,7 @@ from skmm._torch import isolated_rng
 from skmm.inference import points
 from skmm.networks.recurrence import GRUTransition
 from skmm.networks.vrnn import VRNNNetwork
+from skmm.probability.fusion import FUSIONS
 
 NAN = np.nan
 MODALITIES = {"audio": [0, 1], "video": [2, 3]}
@@ -470,7 +471,7 @@ def test_parameters_out_of_range(X, parameter, value):
 
 
 NAMES = {
-    "fusion": ["attention", "concat", "concat_zeros", "gpoe", "joint", "moe", "mopoe", "poe"],
+    "fusion": sorted([*FUSIONS, "concat", "concat_zeros"]),
     "transition": ["gru", "lstm"],
     "recurrence": ["completed", "latent"],
     "summary": ["last", "mean"],

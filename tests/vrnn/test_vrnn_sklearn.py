@@ -253,6 +253,7 @@ def test_fitted_attributes():
     assert {name for name in vars(estimator) if name.endswith("_")} == {
         "module_",
         "completion_",
+        "latent_density_",
         "layout_",
         "n_iter_",
         "best_iter_",
