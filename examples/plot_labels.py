@@ -65,7 +65,7 @@ for low, high in ((0.0, 0.5), (0.5, 0.9), (0.9, 1.0)):
 # Digits on demand
 # ----------------
 # A label is one more modality, so that it can also be given.
-figure, axes = plt.subplots(4, 10, figsize=(8, 3.4))
+figure, axes = plt.subplots(4, 10, figsize=(8, 3.8), layout="constrained")
 by_pixel = X.columns.get_level_values(1).argsort()  # named by row and column of the image
 for digit, column in zip(classifier.classes_, axes.T, strict=True):
     drawn = classifier.sample(4, y=digit, random_state=0).to_numpy()[:, by_pixel]
