@@ -16,7 +16,6 @@ from skmm._blocks.layout import Layout
 from skmm._blocks.sequences import Steps
 from skmm._estimator.building import make_part
 from skmm._estimator.estimator import MultimodalEstimator
-from skmm._estimator.reading import Targets
 from skmm._estimator.sequences import SUMMARIES, SequenceAnswersMixin
 from skmm._torch import RandomStateLike
 from skmm.networks.evidence import JoinedInference, ProductInference
@@ -309,7 +308,7 @@ class MultimodalVRNN(SequenceAnswersMixin, MultimodalEstimator):
         """
         return super().fit(X, y)
 
-    def _fit(self, X: Any, targets: Targets | None = None) -> Steps:
+    def _fit(self, X: Any, targets: Any = None) -> Steps:
         opened = super()._fit(X, targets)
         self._form = opened.form_of_new
         self._n_usual_steps = max(1, round(float(np.median(opened.lengths))))
