@@ -112,7 +112,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "mmvm": Recipe(
         "Sutter et al. (2024), Unity by Diversity: Improved Representation Learning in Multimodal VAEs",
-        {"fusion": "moe", "objective": MMVM(targets="observed")},
+        {"fusion": "moe", "objective": MMVM()},
         "likelihood given each modality, posteriors drawn towards their mixture",
         "features of each modality that keep what it alone knows",
         "new rows are to be drawn: nothing holds the posteriors at the prior",
