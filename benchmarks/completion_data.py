@@ -31,7 +31,7 @@ import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.model_selection import train_test_split
 
-from skmm.datasets import load_air_quality, load_digit_views, remove_modalities
+from skmm.datasets import load_air_quality, load_digit_views, load_digits3, remove_modalities
 
 SETTINGS = ("p0.1", "p0.3", "p0.5", "cells")
 # of the values of a column: where fewer differ from the commonest, as in border pixels of digits, a single
@@ -112,24 +112,8 @@ def digits_halves(folder: Path | None = None) -> Table:
 def digits3(folder: Path | None = None) -> Table:
     """Triplets that have nothing but the digit in common."""
     assert folder is not None
-    index = _archive(folder / "digits3.npz")
-    images = {
-        name: _archive(folder / f"{name}_digits.npz")["image"].reshape(-1, 7, 4, 7, 4).mean((2, 4)) / 255
-        for name in ("hoda", "kannada")
-    }
-    frames = _archive(folder / "fsdd_mfcc.npz")["mfcc_fixed"].reshape(-1, 4, 5, 13).mean(2)
-    parts = [
-        np.concatenate([values[index[f"{part}_{name}"]].reshape(-1, size) for part in ("train", "test")])
-        for name, values, size in (
-            ("hoda", images["hoda"], 49),
-            ("kannada", images["kannada"], 49),
-            ("fsdd", frames, 52),
-        )
-    ]
-    rows = np.arange(len(parts[0]))
-    cut = len(index["train_label"])
-    table = _grouped(np.hstack(parts), farsi=range(49), kannada=range(49, 98), speech=range(98, 150))
-    return Table(table.X, table.modalities, train=rows[:cut], test=rows[cut:], n_train=2000)
+    bunch = load_digits3(folder, image_size=7, n_frames=4)
+    return _from_frame(bunch.data, train=bunch.train_idx, test=bunch.test_idx, n_train=2000)
 
 
 def air_quality(folder: Path | None = None) -> Table:
@@ -140,10 +124,6 @@ def air_quality(folder: Path | None = None) -> Table:
     known = hours.notna().any(axis=1).to_numpy()
     train, test = (rows[known[rows]] for rows in (record.train_idx, record.test_idx))
     return _from_frame(hours, train=train, test=test, n_train=2000, n_test=1000)
-
-
-def _archive(path: Path) -> dict[str, np.ndarray]:
-    return dict(np.load(path, allow_pickle=False))
 
 
 DATA_SETS: dict[str, Callable[[Path | None], Table]] = {
