@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -70,6 +71,7 @@ class ModalNetwork(nn.Module):
         self.fusion = fusion
         self.family = family
         self.n_encoded = family.n_raw(n_components) if n_encoded is None else n_encoded
+        self._widest = 0
         self.register_buffer("modality_weights", torch.tensor(weights, dtype=torch.float32))
 
     @property
@@ -82,7 +84,26 @@ class ModalNetwork(nn.Module):
         """Floats that one row of one draw takes, about: for bounding the memory of a pass."""
         widest = max((parameter.shape[0] for parameter in self.parameters() if parameter.ndim), default=0)
         decoded = sum(likelihood.width for likelihood in self.likelihoods)
-        return decoded + self.n_components + widest
+        return decoded + self.n_components + max(widest, self._widest)
+
+    @contextmanager
+    def measured(self, blocks: Blocks) -> Iterator[None]:
+        """Note the largest tensor that a module makes of these rows meanwhile, for ``width``.
+
+        Convolutions and encoders of sets make far larger ones than their parameters tell.
+        """
+        n_rows = blocks.joint.shape[:-1].numel()
+
+        def note(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                self._widest = max(self._widest, output.numel() // n_rows)
+
+        hooks = [module.register_forward_hook(note) for module in self.modules()]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     @property
     def n_statistics(self) -> tuple[int, ...]:

@@ -138,7 +138,16 @@ class VAENetwork(ModalNetwork):
         posterior = self.posterior(blocks)
         return Latent(posterior.rsample(n_draws), posterior, self.prior)
 
-    def infer_parts(self, blocks: Blocks, n_draws: int) -> Latent:
-        """Draw latent points of every part of the posterior: n_parts * n_draws of them, part by part."""
-        posterior = self.posterior(blocks)
-        return Latent(posterior.rsample_parts(n_draws).flatten(0, 1), posterior, self.prior)
+    def infer_parts(self, posterior: Any, part: Tensor, row: Tensor, n_draws: int) -> Latent:
+        """Draw latent points of some parts of a mixture, (n_draws, len(part), n_components).
+
+        Parameters
+        ----------
+        posterior : posterior
+            Of rows, n of them.
+        part, row : int64 Tensor of the same length
+            Which part of the posterior of which row.
+        n_draws : int
+        """
+        of_rows = posterior.rows(row)
+        return Latent(of_rows.only(part).rsample(n_draws), of_rows, self.prior)

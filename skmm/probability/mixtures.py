@@ -92,12 +92,6 @@ class Mixture(ABC):
         shift = torch.rand(like.shape[1:-1], device=like.device, dtype=like.dtype)
         return self.at(noise, (steps + shift) / n_draws)
 
-    def rsample_parts(self, n_draws: int) -> Tensor:
-        """Draw points of every part, with gradients, (n_parts, n_draws, ..., n_components)."""
-        like = self.part_mean
-        noise = torch.randn((len(like), n_draws, *like.shape[1:]), device=like.device, dtype=like.dtype)
-        return self._map(lambda parameter: parameter[:, None])._moved(noise, None)
-
     def at(self, noise: Tensor, part: Tensor) -> Tensor:
         """Map standard normal noise (n_draws, ..., n_components) to points of the posterior.
 
@@ -139,7 +133,11 @@ class Mixture(ABC):
         """The part with the largest weight, by itself; all there is to a mixture with one weight above 0."""
         if self.log_weights is None:
             return self
-        return self._taken(self.log_weights.argmax(0)[None])
+        return self.only(self.log_weights.argmax(0))
+
+    def only(self, part: Tensor) -> Self:
+        """One part of each row, chosen by its number, (...,)."""
+        return self._taken(part[None])
 
     def _taken(self, index: Tensor | None) -> Self:
         """For each draw the part that an index (n_draws, ...) chooses, without weights."""

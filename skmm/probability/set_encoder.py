@@ -60,8 +60,11 @@ class SetEncoder(nn.Module):
         for seen, widths in zip(experts.inputs, self.features, strict=True):
             values.append(seen[..., : -len(widths)])
             missing.append(seen[..., -len(widths) :])
-        numbers = torch.cat(values, dim=-1)[..., None] * self.embedding  # (..., I, E)
-        tokens = self.bias.expand(*numbers.shape[:-2], -1, -1).index_add(-2, self.owner, numbers)
+        tokens = torch.cat(values, dim=-1)[..., None] * self.embedding  # (..., I, E)
+        if len(self.owner) == len(self.bias):  # one number per feature
+            tokens = tokens + self.bias
+        else:
+            tokens = self.bias.expand(*tokens.shape[:-2], -1, -1).index_add(-2, self.owner, tokens)
         observed = 1 - torch.cat(missing, dim=-1)[..., None]
         told = (observed * self.inner(tokens)).sum(-2) / len(self.bias) ** 0.5
         natural = experts.family.natural(self.outer(told))

@@ -54,7 +54,8 @@ def try_network(network: Any, objective: Objective, rows: Blocks) -> None:
     """
     leading = tuple(rows.joint.shape[:-1])  # rows, and steps in sequences
     network.eval()
-    posterior = network.posterior(rows)
+    with network.measured(rows):
+        posterior = network.posterior(rows)
     lacking = [what for what in POSTERIOR if not hasattr(posterior, what)]
     if isinstance(posterior, Tensor) or lacking:
         raise ValueError(
@@ -67,7 +68,8 @@ def try_network(network: Any, objective: Objective, rows: Blocks) -> None:
         _check_shape(
             moments[-1], (*leading, network.n_components), f"fusion must return a posterior whose {what}"
         )
-    distributions = network.decode(network.central(rows)[None])
+    with network.measured(rows):
+        distributions = network.decode(network.central(rows)[None])
     for name, distribution, n_statistics, values, observed in zip(
         network.names, distributions, network.n_statistics, rows.values, rows.observed, strict=True
     ):

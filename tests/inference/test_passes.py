@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import skmm
 from skmm.inference import expectations, points
@@ -116,3 +117,21 @@ def test_posterior_that_is_not_finite_is_refused(model, X):
         spoiled.module_.encoders[0].linear.bias.fill_(torch.nan)
     with pytest.raises(ValueError, match=r"^No finite posterior: the encoder .* extreme values in X"):
         spoiled.transform(X)
+
+
+def test_width_counts_what_modules_make_inside():
+    X = np.random.RandomState(0).normal(size=(30, 12))
+    sizes = {"a": slice(0, 4), "b": slice(4, 12)}
+    settings = {"max_iter": 1, "hidden_layer_sizes": (8,), "completion": "network", "random_state": 0}
+    of_sets = skmm.MultimodalVAE(modalities=sizes, fusion="set", **settings).fit(X)
+    assert of_sets.module_.width >= 12 * 64  # a token for each feature
+
+    def decoder(n_in, n_out):
+        wide = [nn.Unflatten(1, (1, n_in)), nn.Conv1d(1, 500, 1), nn.AdaptiveAvgPool1d(1), nn.Flatten()]
+        return nn.Sequential(*wide, nn.Linear(500, n_out))
+
+    settings |= {"modalities": sizes, "n_components": 10}
+    plain = skmm.MultimodalVAE(**settings).fit(X)
+    convolved = skmm.MultimodalVAE(decoders={"a": decoder}, **settings).fit(X)
+    assert plain.module_.width < 200
+    assert convolved.module_.width >= 500 * 10

@@ -162,32 +162,56 @@ class MMVAE(BaseEstimator):
         bound = checked_choice(self, "bound", ("looser", "tighter", "elbo"))
         gradient = checked_gradient(self, weighted=bound != "elbo", inputs=inputs)
         n_draws = checked_n_draws(self)
-        latent = network.infer_parts(inputs, n_draws)
-        refuse_one_part(self, network, latent.posterior, "draws from every part of a mixture")
-        log_weights = latent.posterior.log_weights  # (C, n)
-        reconstruction = log_likelihood(network, latent, targets)  # (M, C * K, n)
+        posterior = network.posterior(inputs)
+        refuse_one_part(self, network, posterior, "draws from every part of a mixture")
+        part, row = posterior.log_weights.isfinite().nonzero(as_tuple=True)  # those that count, P of them
+        strata = _Strata(part, row, posterior.log_weights)
+        latent = network.infer_parts(posterior, part, row, n_draws)
+        reconstruction = log_likelihood(network, latent, targets.rows(row))  # (M, K, P)
         ratio = log_ratio(latent, gradient)
         weighted = torch.tensordot(network.modality_weights, reconstruction, dims=1) + beta * ratio
         if gradient == "dreg":
-            log_w = weighted.unflatten(0, (-1, n_draws))  # (C, K, n)
-            if bound == "looser":
-                importance = log_w.softmax(1).flatten(0, 1)
-            else:
-                importance = (log_w + log_weights[:, None]).flatten(0, 1).softmax(0)
-            reweight_points(latent.z, importance, beta)
-        share = (log_weights.exp() / n_draws).repeat_interleave(n_draws, dim=0)  # (C * K, n)
+            reweight_points(latent.z, strata.importance(weighted, bound), beta)
+        share = strata.log_weight.exp() / targets.n_rows
         return Terms(
-            loss=-_over_parts(weighted, log_weights, n_draws, bound).mean(),
-            reconstruction=(reconstruction * share).sum(1).mean(1).detach(),
-            kl=-(ratio * share).sum(0).mean().detach()[None],
-            bound=_over_parts(reconstruction.sum(0) + ratio, log_weights, n_draws, bound).mean().detach(),
+            loss=-strata.combined(weighted, bound).mean(),
+            reconstruction=(reconstruction.mean(1) @ share).detach(),
+            kl=-(ratio.mean(0) @ share).detach()[None],
+            bound=strata.combined(reconstruction.sum(0) + ratio, bound).mean().detach(),
         )
 
 
-def _over_parts(log_w: Tensor, log_weights: Tensor, n_draws: int, bound: str) -> Tensor:
-    """Combine logarithms of importance weights (C * K, n) over points and parts, (n,)."""
-    log_w = log_w.unflatten(0, (-1, n_draws))  # (C, K, n)
-    if bound == "tighter":
-        return log_mean_exp(torch.logsumexp(log_w + log_weights[:, None], dim=0))
-    within = log_mean_exp(log_w, dim=1) if bound == "looser" else log_w.mean(1)
-    return (log_weights.exp() * within).sum(0)
+class _Strata:
+    """Parts of the posteriors of rows, of those alone that have a weight.
+
+    Parameters
+    ----------
+    part, row : int64 Tensor of shape (n_strata,)
+        Which part of which row each is.
+    log_weights : Tensor of shape (n_parts, n)
+        Logarithm of the weights of all.
+    """
+
+    def __init__(self, part: Tensor, row: Tensor, log_weights: Tensor) -> None:
+        self.part, self.row = part, row
+        self.shape = log_weights.shape
+        self.log_weight = log_weights[part, row]
+
+    def combined(self, log_w: Tensor, bound: str) -> Tensor:
+        """Combine logarithms of importance weights (n_draws, n_strata) over draws and parts, (n,)."""
+        if bound == "tighter":
+            return log_mean_exp(self._by_row(log_w).logsumexp(1))
+        within = log_mean_exp(log_w) if bound == "looser" else log_w.mean(0)
+        return within.new_zeros(self.shape[1]).index_add(0, self.row, self.log_weight.exp() * within)
+
+    def importance(self, log_w: Tensor, bound: str) -> Tensor:
+        """Normalised importance weights, (n_draws, n_strata)."""
+        if bound == "looser":
+            return log_w.softmax(0)
+        return self._by_row(log_w).flatten(0, 1).softmax(0).view(-1, *self.shape)[:, self.part, self.row]
+
+    def _by_row(self, log_w: Tensor) -> Tensor:
+        """Times their weights, side by side by row, (n_draws, n_parts, n); -inf for parts without weight."""
+        spread = log_w.new_full((len(log_w), *self.shape), -torch.inf)
+        spread[:, self.part, self.row] = log_w + self.log_weight
+        return spread

@@ -71,11 +71,10 @@ class FixedNoise(VAENetwork):
         part = nodes.part.expand(-1, blocks.n_rows)
         return Latent(posterior.at(nodes.noise.double(), part), posterior, self.prior)
 
-    def infer_parts(self, blocks, n_draws):
-        posterior = self.posterior(blocks)
+    def infer_parts(self, posterior, part, row, n_draws):
         noise = fixed_nodes(n_draws, N_COMPONENTS, torch.device("cpu"), balanced=False).noise.double()
-        z = posterior.loc[:, None] + posterior.scale[:, None] * noise
-        return Latent(z.flatten(0, 1), posterior, self.prior)
+        z = posterior.loc[part, row] + posterior.scale[part, row] * noise
+        return Latent(z, posterior.rows(row), self.prior)
 
 
 def make_network(*, wrong=1.0, fusion="poe", weights=(1.0, 1.0, 1.0), cls=VAENetwork):
