@@ -6,8 +6,9 @@ cross-entropy of each image and squared error of the speech, on the test rows. B
 of a poster (N. Mishra, "Generative Multimodal Learning for Reconstructing Missing Modality"), which are of
 training rows and of Farsi images from another source; and what can be reached: where a modality is not
 given, by the mean of its digit in the training rows, and for the label by logistic regression of complete
-rows. Run ``python -m benchmarks.digits3 --data FOLDER``; of the folder, see
-:func:`skmm.datasets.load_digits3`.
+rows. A last table holds all models: of each, how a modality that is not given is completed, in the direction
+that goes worst, as a share of the error of the training rows' mean and of that of their digit's mean. Run
+``python -m benchmarks.digits3 --data FOLDER``; of the folder, see :func:`skmm.datasets.load_digits3`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ from sklearn.pipeline import make_pipeline
 from torch import Tensor
 
 import skmm
+from benchmarks.sequences import markdown
 from skmm._torch import isolated_rng
 from skmm.datasets import load_digits3
 from skmm.probability.likelihoods.categories import Bernoulli
@@ -60,11 +63,11 @@ COMMON: dict[str, Any] = {
     "completion": "network",
     "cell_dropout": 0.1,
     "early_stopping": False,  # so that all have as many epochs
-    "modality_weights": {"label": 3.0},
-    "modality_dropout": dict.fromkeys(INPUTS, 0.5) | {"label": 0.9},
+    "modality_weights": {"label": 30.0},
+    "modality_dropout": dict.fromkeys(INPUTS, 0.5) | {"label": 0.8},
 }
 # the label is hidden from the encoders, and told by the others, whatever the paper
-LABEL_HIDDEN = {"modality_dropout": {"label": 0.9}}
+LABEL_HIDDEN = {"modality_dropout": {"label": 0.8}}
 MODELS: dict[str, dict[str, Any]] = {
     "default": {},
     # each modality alone is part of the objective: nothing but the label needs to be hidden by dropout
@@ -128,11 +131,16 @@ def errors(truth: pd.DataFrame, expected: pd.DataFrame, deviation: pd.Series) ->
     return found | {"speech": float(np.square(difference).mean())}
 
 
-def attainable(digits: Digits) -> tuple[pd.Series, pd.Series]:
-    """Errors of the mean of each digit, and the accuracy of logistic regression of each subset."""
+def attainable(digits: Digits) -> tuple[pd.DataFrame, pd.Series]:
+    """Errors of the mean of each digit and of all, and the accuracy of logistic regression of each subset."""
     train, test = digits.train, digits.test
+    of_all = pd.DataFrame([train[list(INPUTS)].mean()] * len(test))
     means = train[list(INPUTS)].groupby(train[LABEL].to_numpy(), observed=True).mean()
-    of_digit = errors(test, means.loc[test[LABEL].to_numpy()], train["speech"].std())
+    of_digit = means.loc[test[LABEL].to_numpy()]
+    found = {
+        name: errors(test, expected, train["speech"].std())
+        for name, expected in (("digit", of_digit), ("all", of_all))
+    }
     accuracy = {}
     for name, subset in SUBSETS.items():
         scaled = [rows[subset] / np.maximum(train[subset].std(), 0.1) for rows in (train, test)]
@@ -140,7 +148,7 @@ def attainable(digits: Digits) -> tuple[pd.Series, pd.Series]:
         probe = make_pipeline(PCA(n_components, random_state=0), LogisticRegression(C=0.1, max_iter=500))
         probe.fit(scaled[0].to_numpy(), train[LABEL].to_numpy())
         accuracy[name] = 100 * probe.score(scaled[1].to_numpy(), test[LABEL].to_numpy())
-    return pd.Series(of_digit), pd.Series(accuracy, name="accuracy")
+    return pd.DataFrame(found).T, pd.Series(accuracy, name="accuracy")
 
 
 def accuracy_of_label(vae: skmm.MultimodalVAE, X: pd.DataFrame, subset: list[str]) -> float:
@@ -183,7 +191,7 @@ def table(vae: skmm.MultimodalVAE, digits: Digits) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def report(found: pd.DataFrame, means: pd.Series, probes: pd.Series) -> str:
+def report(found: pd.DataFrame, means: pd.DataFrame, probes: pd.Series) -> str:
     """The figures beside the poster's and what can be reached; "*" where the modality itself was given."""
     shown = found[["accuracy"]].copy()
     shown["(training)"] = found["training rows"]
@@ -197,8 +205,34 @@ def report(found: pd.DataFrame, means: pd.Series, probes: pd.Series) -> str:
         ]
         if column != "bound":
             shown[f"(poster) {column}"] = POSTER[column].map("{:g}".format)
-    ways = ", ".join(f"{name} {value:.3f}" for name, value in means.items())
-    return f"{shown.to_string(float_format='{:.1f}'.format)}\nmean of the digit: {ways}   * given"
+    lines = [shown.to_string(float_format="{:.1f}".format)]
+    for of, row in means.iterrows():
+        lines.append(f"mean of {of}: " + ", ".join(f"{name} {value:.3f}" for name, value in row.items()))
+    return "\n".join([*lines, "* given"])
+
+
+def summary(runs: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
+    """Of each model: accuracy of the label, and the worst of the directions; deviations over seeds."""
+    rows = []
+    for name, of_model in runs.groupby("model", sort=False):
+        by_seed = []
+        for _, run in of_model.groupby("seed"):
+            table = run.set_index("given")
+            missing = {way: [given for given in SUBSETS if way not in SUBSETS[given]] for way in INPUTS}
+            alone = table.loc[list(INPUTS), "accuracy"]
+            found = {"label, of one": alone.mean(), "label, of all": table["accuracy"].iloc[-1]}
+            for of in means.index:
+                worst = {way: table.loc[missing[way], way].max() / means.loc[of, way] for way in INPUTS}
+                found |= {f"{way} / mean of {of}": share for way, share in worst.items()}
+            by_seed.append(found | {"s": run["seconds"].iloc[0]})
+        figures = pd.DataFrame(by_seed)
+        row: dict[str, Any] = {"model": name}
+        for column in figures:
+            row[column] = figures[column].mean()
+            if len(figures) > 1 and column != "s":
+                row[f"{column} (sd)"] = figures[column].std()
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def fit(parameters: Mapping[str, Any], digits: Digits, epochs: int | str, seed: int) -> skmm.MultimodalVAE:
@@ -215,19 +249,30 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(SHOWN))
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--n-train", type=int, help="training rows, if not all 6000")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--out", type=Path, help="folder for the figures of every run")
     arguments = parser.parse_args()
     if not arguments.data:
         raise SystemExit("Name the folder that holds the data: --data PATH, or the variable SKMM_DATA.")
     torch.set_num_threads(1)
-    digits = Digits.load(arguments.data, arguments.n_train, arguments.seed)
-    means, probes = attainable(digits)
-    for name in arguments.models:
-        start = time.perf_counter()
-        vae = fit(MODELS[name], digits, arguments.epochs, arguments.seed)
-        seconds = time.perf_counter() - start
-        print(f"\n{name}: fit {seconds:.0f} s, epoch {vae.best_iter_} of {vae.n_iter_}", flush=True)
-        print(report(table(vae, digits), means, probes), flush=True)
+    runs = []
+    for seed in arguments.seeds:
+        digits = Digits.load(arguments.data, arguments.n_train, seed)
+        means, probes = attainable(digits)
+        for name in arguments.models:
+            start = time.perf_counter()
+            vae = fit(MODELS[name], digits, arguments.epochs, seed)
+            seconds = time.perf_counter() - start
+            print(f"\n{name}, seed {seed}: fit {seconds:.0f} s", flush=True)
+            found = table(vae, digits)
+            print(report(found, means, probes), flush=True)
+            found.insert(0, "given", found.index)
+            runs.append(found.assign(model=name, seed=seed, seconds=seconds))
+    everything = pd.concat(runs, ignore_index=True)
+    print("\n" + markdown(summary(everything, means)))
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        everything.to_csv(arguments.out / "digits3.csv", index=False)
 
 
 if __name__ == "__main__":

@@ -46,8 +46,9 @@ class MultimodalVAE(LatentsMixin, MultimodalEstimator):
         Density of the values. "auto" goes by the type of each column: "normal" (with learned noise) for
         numbers, "bernoulli" for flags, "categorical" for categories and text, "ordinal" for ordered
         categories. For numbers also "heteroscedastic_normal", "low_rank_normal" (noise that columns of a
-        modality share), "student_t", "laplace"; for positive ones "log_normal", "gamma"; for counts
-        "poisson", "negative_binomial", "zero_inflated_poisson", "zero_inflated_negative_binomial". Under
+        modality share), "student_t", "laplace"; for positive ones "log_normal", "gamma"; from 0 to 1,
+        such as grey values of images, "continuous_bernoulli"; for counts "poisson", "negative_binomial",
+        "zero_inflated_poisson", "zero_inflated_negative_binomial". Under
         "categorical" and "ordinal", a column of whole numbers is one of categories. A callable is given the
         number of columns and returns a likelihood, see :mod:`skmm.probability.likelihoods`. A dict chooses
         by modality or by column; the column is preferred, and what the dict leaves out is "auto".

@@ -39,6 +39,7 @@ DISTRIBUTIONS = {
     "laplace": stats.laplace(1000, 50),
     "log_normal": stats.lognorm(0.8, scale=200),
     "gamma": stats.gamma(2.5, scale=0.01),
+    "continuous_bernoulli": stats.truncexpon(5, scale=0.2),
     "bernoulli": stats.bernoulli(0.2),
     "categorical": stats.rv_discrete(values=([0, 1, 2], [0.2, 0.7, 0.1])),
     "ordinal": stats.rv_discrete(values=([0, 1, 2], [0.2, 0.7, 0.1])),

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from skmm.probability.likelihoods.bounded import BOUNDED
 from skmm.probability.likelihoods.categories import CATEGORIES
 from skmm.probability.likelihoods.columnwise import Columnwise
 from skmm.probability.likelihoods.continuous import CONTINUOUS
@@ -15,7 +16,7 @@ from skmm.probability.likelihoods.contract import NUMBERS
 from skmm.probability.likelihoods.counts import COUNTS
 from skmm.probability.likelihoods.positive import POSITIVE
 
-LIKELIHOODS: dict[str, Any] = {**CONTINUOUS, **POSITIVE, **COUNTS, **CATEGORIES}
+LIKELIHOODS: dict[str, Any] = {**CONTINUOUS, **POSITIVE, **BOUNDED, **COUNTS, **CATEGORIES}
 
 # what likelihood="auto" means for a type of column
 BY_KIND = {"continuous": "normal", "binary": "bernoulli", "category": "categorical", "ordered": "ordinal"}

@@ -25,6 +25,10 @@ def training_rows(name, n_features, n_categories, n_rows=400):
     if name == "bernoulli":
         return (torch.rand(n_rows, n_features) < (column + 1) / (n_features + 1)).double()
     normal = torch.randn(n_rows, n_features, dtype=torch.float64)
+    if name == "continuous_bernoulli":  # densities that fall, are flat, and rise
+        logit = 3 * (column - 1)
+        level = torch.rand(n_rows, n_features, dtype=torch.float64)
+        return (1 + level * logit.expm1()).log() / torch.where(logit == 0, 1.0, logit) + level * (logit == 0)
     if maker.scaling is None:
         rate = torch.exp(0.7 * column + 0.6 * normal)
         return torch.poisson(rate) * (torch.rand(n_rows, n_features) < 0.8)

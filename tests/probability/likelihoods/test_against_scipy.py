@@ -123,6 +123,34 @@ def gamma(likelihood, raw):
     return stats.gamma(a, scale=np.exp(raw + array(likelihood.offset)) / a)
 
 
+class Tilted:
+    """Density on (0, 1) that is an exponential function: SciPy's, turned round where it rises."""
+
+    def __init__(self, logits):
+        size = np.abs(logits)
+        self.rises, self.falling = logits > 0, stats.truncexpon(size, scale=1 / size)
+
+    def rvs(self, random_state):
+        return self.ppf(random_state.uniform(size=self.rises.shape))
+
+    def logpdf(self, values):
+        return self.falling.logpdf(np.where(self.rises, 1 - values, values))
+
+    def cdf(self, values):
+        below = self.falling.cdf(np.where(self.rises, 1 - values, values))
+        return np.where(self.rises, 1 - below, below)
+
+    def ppf(self, q):
+        found = self.falling.ppf(np.where(self.rises, 1 - q, q))
+        return np.where(self.rises, 1 - found, found)
+
+    def mean(self):
+        return np.where(self.rises, 1 - self.falling.mean(), self.falling.mean())
+
+    def std(self):
+        return self.falling.std()
+
+
 def low_rank(likelihood, raw):
     """The distribution of each feature on its own."""
     return stats.norm(raw, np.sqrt(array(likelihood.scale) ** 2 + (array(likelihood.factor) ** 2).sum(-1)))
@@ -143,6 +171,7 @@ REFERENCES = {
         array(likelihood.scale), scale=np.exp(array(likelihood.centre) + array(likelihood.spread) * raw)
     ),
     "gamma": gamma,
+    "continuous_bernoulli": lambda likelihood, raw: Tilted(raw + array(likelihood.offset)),
     "poisson": poisson,
     "negative_binomial": negative_binomial,
     "zero_inflated_poisson": inflated(poisson),

@@ -139,7 +139,7 @@ def test_the_start_survives_odd_columns(name, odd):
         odd = "one value only"
     likelihood = maker([4] if maker.takes_categories else 1)
     values, observed = (torch.tensor(column)[:, None] for column in ODD_COLUMNS[odd])
-    if name == "bernoulli":
+    if "bernoulli" in name:
         values = values.clamp_max(1.0)
     with torch.no_grad():
         likelihood.start(values, observed)
@@ -163,7 +163,7 @@ def test_extremes_are_finite(make, name, raw):
     """Density, gradients, moments, draws, quantiles: decoders extrapolate, and values lie far out."""
     likelihood = make(name).float()
     extremes = EXTREME_VALUES[likelihood.scaling]
-    if likelihood.takes_categories or name == "bernoulli":
+    if likelihood.takes_categories or "bernoulli" in name:
         extremes = [0.0, 1.0]
     values = torch.tensor(extremes)[:, None].repeat(1, N_FEATURES)
     observed = torch.ones_like(values, dtype=torch.bool)
@@ -258,6 +258,7 @@ def test_means_are_their_own_summary_unless_they_are_of_indicators(make, name):
 
 OUTSIDE = {
     "bernoulli": {0.5: "takes 0 and 1 only", 2.0: "Threshold", -1.0: "takes 0 and 1 only"},
+    "continuous_bernoulli": {-0.1: "from 0 to 1 only", 255.0: "Divide by the largest", 1.01: "from 0 to 1"},
     "log_normal": {0.0: "above 0", -1.0: "keep a column of flags"},
     "gamma": {0.0: "above 0", -1.0: "keep a column of flags"},
     "poisson": {-1.0: "at least 0 only", 0.5: "Round the values"},
