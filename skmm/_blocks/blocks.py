@@ -27,18 +27,21 @@ class Blocks:
         True where at least one feature of the modality was observed.
     sizes : tuple of int
         Number of features of each modality.
+    seen : tuple of Tensors of shape (..., n_inputs), or None
+        What a network sees of each modality, where this has been computed beforehand.
     """
 
     joint: Tensor
     joint_observed: Tensor
     present: Tensor
     sizes: tuple[int, ...]
+    seen: tuple[Tensor, ...] | None = None
 
     @classmethod
     def from_joint(cls, joint: Tensor, joint_observed: Tensor, sizes: tuple[int, ...]) -> Blocks:
         """Build blocks, deriving which modalities are present."""
         parts = joint_observed.split(sizes, dim=-1)
-        present = torch.stack([part.any(-1) for part in parts])  # (M, ...)
+        present = torch.stack([any_of(part) for part in parts])  # (M, ...)
         return cls(joint, joint_observed, present, tuple(sizes))
 
     @cached_property
@@ -73,7 +76,13 @@ class Blocks:
 
     def rows(self, index: Tensor | slice) -> Blocks:
         """Take some rows."""
-        return Blocks(self.joint[index], self.joint_observed[index], self.present[:, index], self.sizes)
+        return Blocks(
+            _taken(self.joint, index),
+            _taken(self.joint_observed, index),
+            _taken(self.present, index, dim=1),
+            self.sizes,
+            None if self.seen is None else tuple(_taken(part, index) for part in self.seen),
+        )
 
     def batch(self, index: Tensor | slice) -> Blocks:
         """Take some rows as networks compute on them."""
@@ -107,9 +116,24 @@ class Blocks:
 
 def per_feature(values: Tensor, sizes: tuple[int, ...], *, dim: int) -> Tensor:
     """Give every feature what its modality has: an axis of modalities becomes one of features."""
-    repeats = torch.tensor(sizes, device=values.device)
-    # with the size known beforehand, a GPU need not be waited for
-    return values.repeat_interleave(repeats, dim=dim, output_size=sum(sizes))
+    parts = []
+    for part, size in zip(values.split(1, dim=dim), sizes, strict=True):
+        shape = list(part.shape)
+        shape[dim] = size
+        parts.append(part.expand(shape))
+    return torch.cat(parts, dim=dim)  # many times faster than an index or repeat_interleave
+
+
+def _taken(values: Tensor, index: Tensor | slice, dim: int = 0) -> Tensor:
+    """Take some along an axis; copies by an index in a fraction of the time of ``values[index]``."""
+    if isinstance(index, Tensor) and index.dtype == torch.int64:
+        return values.index_select(dim, index)
+    return values[index] if dim == 0 else values[:, index]
+
+
+def any_of(mask: Tensor) -> Tensor:
+    """Whether anything along the last axis is True; many times faster on a CPU than torch's ``any``."""
+    return mask.view(torch.uint8).amax(-1).view(torch.bool)
 
 
 @dataclass(frozen=True)

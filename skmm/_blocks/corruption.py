@@ -11,10 +11,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from skmm._blocks.blocks import Blocks, per_feature
+from skmm._blocks.blocks import Blocks, any_of, per_feature
 from skmm._blocks.containers import entries, frame_of, table_shape
 from skmm._blocks.modalities import excerpt, resolve_modalities
 from skmm._blocks.sequences import Steps
+from skmm._torch import random_mask
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,7 @@ class Dropout:
 
     def _kept_cells(self, blocks: Blocks) -> Tensor:
         rate = torch.tensor(self.cell_rates, device=blocks.joint.device, dtype=torch.float32)
-        rate = per_feature(rate, blocks.sizes, dim=0)
-        return torch.rand(blocks.joint.shape, device=rate.device, dtype=torch.float32) >= rate
+        return random_mask(blocks.joint.shape, per_feature(rate, blocks.sizes, dim=0), rate.device)
 
     def _kept_modalities(self, blocks: Blocks) -> Tensor:
         rate = torch.tensor(self.modality_rates, device=blocks.joint.device, dtype=torch.float32)
@@ -62,15 +62,15 @@ class Dropout:
         survivor = relative == relative.amax(0)
         none_left = ~(kept & present).any(0)
         kept = kept | (none_left & survivor)
-        kept = per_feature(kept, blocks.sizes, dim=0).T  # (n, D)
+        kept = per_feature(kept.T, blocks.sizes, dim=1)  # (n, D)
         return kept if blocks.joint.ndim == 2 else kept[:, None]
 
 
 def never_emptied(blocks: Blocks, observed: Tensor) -> Blocks:
     """Hide what is not in ``observed``; but rows of which nothing would be left keep everything."""
-    emptied = ~observed.flatten(1).any(1)
+    emptied = ~any_of(observed.flatten(1))
     emptied = emptied.view(-1, *[1] * (observed.ndim - 1))
-    observed = torch.where(emptied, blocks.joint_observed, observed)
+    observed = observed | (emptied & blocks.joint_observed)
     return Blocks.from_joint(blocks.joint, observed, blocks.sizes)
 
 

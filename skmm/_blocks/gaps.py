@@ -49,7 +49,7 @@ class SequenceDropout:
             return dropped
         alike = torch.rand(blocks.n_rows, device=blocks.joint.device) < SHARE_ALIKE
         hidden = self._steps(blocks, alike) | self._bursts(blocks, alike)
-        hidden = per_feature(hidden, blocks.sizes, dim=0).movedim(0, -1)
+        hidden = per_feature(hidden.movedim(0, -1), blocks.sizes, dim=-1)
         return never_emptied(blocks, dropped.joint_observed & ~hidden & ~self._cells(blocks))
 
     def _cells(self, blocks: Blocks) -> Tensor:

@@ -126,7 +126,7 @@ class Completion:
 
     def _missing(self, blocks: Blocks) -> tuple[Tensor, Tensor]:
         """Kind of each real entry, were it missing, and whether it is to be completed, both (n, n_real)."""
-        absent = per_feature(~blocks.present, blocks.sizes, dim=0).T[:, self.real].cpu()
+        absent = per_feature(~blocks.present.T, blocks.sizes, dim=1)[:, self.real].cpu()
         known = blocks.present.any(0)[:, None]
         missing = (~blocks.joint_observed & known)[:, self.real].cpu()
         return torch.where(absent, MODALITY, CELL), missing

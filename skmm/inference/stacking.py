@@ -322,14 +322,14 @@ def _hidden(rows: Blocks) -> Iterator[tuple[int, Tensor]]:
     for modality in range(len(rows.sizes)):
         several = present[modality] & (present.sum(0) > 1)
         yield MODALITY, rows.joint_observed & rows.columns_of(modality) & several[:, None]
-    there = per_feature(present, rows.sizes, dim=0).T
+    there = per_feature(present.T, rows.sizes, dim=1)
     rate = 1 - float(rows.joint_observed[there].float().mean()) if there.any() else 0.0
     rate = min(max(rate, LEAST_CELLS), MOST_CELLS)
     for _ in range(N_CELL_CASES):
         hidden = rows.joint_observed & (torch.rand(rows.joint.shape, device=rows.joint.device) < rate)
         # single cells only: something of the modality stays
         left = Blocks.from_joint(rows.joint, rows.joint_observed & ~hidden, rows.sizes).present
-        yield CELL, hidden & per_feature(left, rows.sizes, dim=0).T
+        yield CELL, hidden & per_feature(left.T, rows.sizes, dim=1)
 
 
 def _half_normal() -> Tensor:

@@ -132,6 +132,8 @@ class ModalNetwork(nn.Module):
 
     def inputs(self, blocks: Blocks) -> tuple[Tensor, ...]:
         """What there is to see of each modality: features, and where values are missing."""
+        if blocks.seen is not None:
+            return blocks.seen
         seen = []
         for likelihood, values, observed in zip(
             self.likelihoods, blocks.values, blocks.observed, strict=True

@@ -6,18 +6,17 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from skmm._blocks.blocks import Blocks, SequenceBlocks
-from skmm.training.batches import n_batches, shuffled_batches
+from skmm.training.adamw import FlatAdamW
+from skmm.training.batches import n_batches, training_batches
 from skmm.training.objectives.contract import Objective, Terms
 from skmm.training.schedules import Schedule, one_cycle, warmup_end
 
-NOISE_RATE = 3.0  # noise scales must travel far from 1 in few steps: they learn this much faster
-MAX_GRADIENT_NORM = 10.0
 MAX_WATCHED = 20  # times
 MAX_VALIDATIONS = 100  # small tables have more epochs than it pays to validate after
 
@@ -113,9 +112,7 @@ def fit_network(
     FloatingPointError
         If the loss is not finite; names epoch and term.
     """
-    optimizer = _optimizer(network, learning_rate, weight_decay)
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    optimizer = FlatAdamW(network, learning_rate, weight_decay)
     last_step = max(1, max_iter * n_batches(blocks, batch_size) - 1)
     first_choice = warmup_end(beta)
     validate_every = math.ceil(max_iter / MAX_VALIDATIONS)
@@ -128,20 +125,15 @@ def fit_network(
         for epoch in range(max_iter):
             totals: Tensor | None = None
             network.train()
-            for index in shuffled_batches(blocks, batch_size):
+            for inputs, targets in training_batches(network, blocks, batch_size, corruption):
                 progress = step / last_step
-                for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                    group["lr"] = peak * one_cycle(progress)
-                targets = blocks.batch(index)
-                inputs = corruption(targets)
                 terms = objective(network, inputs, targets, beta(progress))
                 if on_cpu and not terms.loss.isfinite():
                     _raise_not_finite(network, inputs, terms, epoch)
-                optimizer.zero_grad(set_to_none=True)
+                optimizer.zero_grad()
                 terms.loss.backward()
-                nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
-                optimizer.step()
-                row = torch.cat([terms.loss.detach()[None], terms.reconstruction, terms.kl]) * len(index)
+                optimizer.step(one_cycle(progress))
+                row = torch.cat([terms.loss.detach()[None], terms.reconstruction, terms.kl]) * targets.n_rows
                 totals = row if totals is None else totals + row
                 step += 1
             assert totals is not None
@@ -166,6 +158,8 @@ def fit_network(
             UserWarning,
             stacklevel=2,
         )
+    finally:
+        optimizer.release()
     history.best_epoch = best.restore(network) if best.epoch >= 0 else history.n_iter - 1
     network.eval()
     return history
@@ -191,22 +185,6 @@ class _Best:
     def restore(self, network: nn.Module) -> int:
         network.load_state_dict(self._weights)
         return self.epoch
-
-
-def _optimizer(network: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    groups: dict[str, list[nn.Parameter]] = {"weights": [], "biases": [], "noise": []}
-    noise = {id(p) for likelihood in getattr(network, "likelihoods", []) for p in likelihood.parameters()}
-    for parameter in network.parameters():
-        if not parameter.requires_grad:
-            continue
-        kind = "noise" if id(parameter) in noise else "weights" if parameter.ndim > 1 else "biases"
-        groups[kind].append(parameter)
-    settings: list[dict[str, Any]] = [
-        {"params": groups["weights"], "lr": learning_rate, "weight_decay": weight_decay},
-        {"params": groups["biases"], "lr": learning_rate, "weight_decay": 0.0},
-        {"params": groups["noise"], "lr": learning_rate * NOISE_RATE, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([group for group in settings if group["params"]], fused=True)
 
 
 def _record(history: History, means: list[float], n_modalities: int) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from skmm._torch import isolated_rng
-from skmm.networks.dense import ACTIVATIONS, Dense, Trunk, build_network
+from skmm.networks.dense import ACTIVATIONS, Dense, Dropout, Trunk, build_network
 
 
 @pytest.fixture(autouse=True)
@@ -64,18 +64,19 @@ def test_without_hidden_layers_there_is_the_linear_path_alone():
 def test_dropout_falls_on_every_hidden_layer_in_training_only():
     network = Dense(3, 2, (400, 400), "relu", dropout=0.25)
     nn.init.ones_(network.perceptron[-1].weight)
-    dropouts = [layer for layer in network.perceptron if isinstance(layer, nn.Dropout)]
-    assert [layer.p for layer in dropouts] == [0.25, 0.25]
+    dropouts = [layer for layer in network.perceptron if isinstance(layer, Dropout)]
+    assert [layer.rate for layer in dropouts] == [0.25, 0.25]
     x = torch.randn(5, 3)
     assert not torch.equal(network(x), network(x))
     network.eval()
     torch.testing.assert_close(network(x), network(x), rtol=0, atol=0)
     hidden = dropouts[0].train()(torch.ones(1, 100_000))
     assert (hidden == 0).float().mean().item() == pytest.approx(0.25, abs=0.01)
+    torch.testing.assert_close(hidden.unique(), torch.tensor([0.0, 4 / 3]))
 
 
 def test_no_dropout_layer_where_there_is_no_dropout():
-    assert not [m for m in Dense(3, 2, (8,), "relu", dropout=0.0).modules() if isinstance(m, nn.Dropout)]
+    assert not [m for m in Dense(3, 2, (8,), "relu", dropout=0.0).modules() if isinstance(m, Dropout)]
 
 
 def test_leading_axes():

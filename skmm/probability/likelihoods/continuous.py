@@ -43,8 +43,10 @@ class IndependentNormal(Independent):
     def log_prob(self, values: Tensor, observed: Tensor) -> Tensor:
         # masked before it is squared: infinity times zero is NaN, here and in the gradient
         deviation = torch.where(observed, values - self.loc, 0.0)
-        squared = (deviation / self.scale).square()
-        return -0.5 * ((squared + (2 * self.scale.log() + LOG_2PI)) * observed).sum(-1)
+        constant = 2 * self.scale.log() + LOG_2PI
+        if self.scale.ndim == 1:  # the same for all rows: sums over features are products
+            return -0.5 * (deviation.square() @ self.scale**-2 + observed.to(constant.dtype) @ constant)
+        return -0.5 * (((deviation / self.scale).square() + constant) * observed).sum(-1)
 
     def sample(self) -> Tensor:
         return self.loc + self.scale * torch.randn_like(self.loc)

@@ -68,7 +68,7 @@ class Copies:
 
 def restricted(blocks: Blocks, members: Tensor) -> Blocks:
     """Keep some modalities of each row, ``members`` (n_modalities, n)."""
-    seen = per_feature(members, blocks.sizes, dim=0).T  # (n, D)
+    seen = per_feature(members.T, blocks.sizes, dim=1)  # (n, D)
     if blocks.joint.ndim == 3:
         seen = seen[:, None]
     return Blocks.from_joint(blocks.joint, blocks.joint_observed & seen, blocks.sizes)
