@@ -68,11 +68,20 @@ COMMON: dict[str, Any] = {
 }
 # the label is hidden from the encoders, and told by the others, whatever the paper
 LABEL_HIDDEN = {"modality_dropout": {"label": 0.8}}
+
+
+def of_recipe(name: str) -> dict[str, Any]:
+    """A recipe; where it hides modalities, as many are hidden as of the default."""
+    found = skmm.recipe(name)
+    hidden = {"modality_dropout": COMMON["modality_dropout"]}
+    return found | (hidden if found["modality_dropout"] else LABEL_HIDDEN)
+
+
 MODELS: dict[str, dict[str, Any]] = {
     "default": {},
     # each modality alone is part of the objective: nothing but the label needs to be hidden by dropout
     "unimodal_elbo": {"objective": "unimodal_elbo", **LABEL_HIDDEN},
-    **{name: skmm.recipe(name) | LABEL_HIDDEN for name in RECIPES},
+    **{name: of_recipe(name) for name in RECIPES},
 }
 SHOWN = ("unimodal_elbo", "mvae", "mmvae", "mopoe", "mvtcae", "mmvaeplus", "svae")
 

@@ -64,8 +64,11 @@ def test_what_can_be_reached(digits):
     truth, guess = digits.test["kannada"].to_numpy(), np.empty((30, 4))
     for k in range(3):
         guess[digits.test[digits3.LABEL].to_numpy() == k] = digits.train["kannada"].to_numpy()[y == k].mean(0)
-    assert means["kannada"] == pytest.approx(digits3.cross_entropy(truth, guess))
-    assert means["speech"] < 0.3  # of digits that are this far apart
+    assert means.loc["digit", "kannada"] == pytest.approx(digits3.cross_entropy(truth, guess))
+    assert means.loc["digit", "speech"] < 0.3  # of digits that are this far apart
+    of_all = np.tile(digits.train["kannada"].to_numpy().mean(0), (30, 1))
+    assert means.loc["all", "kannada"] == pytest.approx(digits3.cross_entropy(truth, of_all))
+    assert (means.loc["all"] > means.loc["digit"]).all()
     assert list(probes.index) == list(digits3.SUBSETS)
     assert probes.min() > 90
 
@@ -104,3 +107,15 @@ def test_report_shows_all_figures(digits, vae):
     assert f"{found.loc['speech', 'farsi']:.1f} " in text
     assert f"{found.loc['farsi', 'farsi']:.1f}*" in text
     assert "348.67" in text
+
+
+def test_summary_takes_the_worst_direction(digits, vae):
+    means, _ = digits3.attainable(digits)
+    found = digits3.table(vae, digits)
+    found.insert(0, "given", found.index)
+    runs = pd.concat([found.assign(model="one", seed=seed, seconds=1.0) for seed in (0, 1)])
+    summary = digits3.summary(runs, means)
+    worst = max(found.loc[given, "farsi"] for given in ("kannada", "speech", "kannada + speech"))
+    assert summary["farsi / mean of all"].tolist() == pytest.approx([worst / means.loc["all", "farsi"]])
+    assert summary["label, of all (sd)"].tolist() == [0.0]
+    assert summary["label, of one"].item() == pytest.approx(found["accuracy"].iloc[:3].mean())
