@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
-from torch import Tensor
 
 RandomStateLike = int | np.random.RandomState | None
 
@@ -50,26 +48,6 @@ def isolated_rng(seed: int, device: torch.device | str = "cpu") -> Iterator[None
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
-
-
-def random_mask(shape: Sequence[int], rate: float | Tensor, device: torch.device | str) -> Tensor:
-    """Draw which entries to keep: False with probability ``rate``, to the 65536th.
-
-    Sixteen random bits for each, which on a CPU take a fraction of the time of random numbers.
-
-    Parameters
-    ----------
-    shape : sequence of int
-    rate : float or Tensor that broadcasts against ``shape``
-        From 0 to 1, 1 excluded.
-    device : device
-    """
-    n = math.prod(shape)
-    bits = torch.empty(-(-n // 4), dtype=torch.int64, device=device).random_(-(2**63), None)
-    levels = bits.view(torch.int16)[:n].view(*shape)
-    if isinstance(rate, Tensor):
-        return levels >= ((rate * 2**16).round() - 2**15).clamp_max(2**15 - 1).to(torch.int16)
-    return levels >= min(round(rate * 2**16) - 2**15, 2**15 - 1)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from skmm._blocks.masks import any_of
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -129,11 +131,6 @@ def _taken(values: Tensor, index: Tensor | slice, dim: int = 0) -> Tensor:
     if isinstance(index, Tensor) and index.dtype == torch.int64:
         return values.index_select(dim, index)
     return values[index] if dim == 0 else values[:, index]
-
-
-def any_of(mask: Tensor) -> Tensor:
-    """Whether anything along the last axis is True; many times faster on a CPU than torch's ``any``."""
-    return mask.view(torch.uint8).amax(-1).view(torch.bool)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from skmm._blocks.blocks import Blocks, any_of, per_feature
+from skmm._blocks.blocks import Blocks, per_feature
 from skmm._blocks.containers import entries, frame_of, table_shape
+from skmm._blocks.masks import any_of, random_mask
 from skmm._blocks.modalities import excerpt, resolve_modalities
 from skmm._blocks.sequences import Steps
-from skmm._torch import random_mask
 
 
 @dataclass(frozen=True)

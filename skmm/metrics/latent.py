@@ -10,10 +10,6 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from sklearn.base import clone
-from sklearn.cluster import KMeans
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics.cluster import contingency_matrix
-from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_consistent_length, column_or_1d
@@ -52,6 +48,8 @@ def clustering_accuracy(y_true: Any, y_pred: Any) -> float:
     """
     y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
     check_consistent_length(y_true, y_pred)
+    from sklearn.metrics.cluster import contingency_matrix
+
     counts = contingency_matrix(y_true, y_pred)
     return float(counts[linear_sum_assignment(counts, maximize=True)].sum() / len(y_true))
 
@@ -85,6 +83,8 @@ def latent_clustering_accuracy(
     """
     y = column_or_1d(y)
     if clusterer is None:
+        from sklearn.cluster import KMeans
+
         seed = as_random_state(random_state).randint(2**31 - 1)
         clusterer = KMeans(len(np.unique(y)), n_init=10, random_state=seed)
     return clustering_accuracy(y, clone(clusterer).fit_predict(np.asarray(estimator.transform(X))))
@@ -144,6 +144,9 @@ def linear_probe(
     if test is not None:
         held_out, y_test = Truth.of(estimator, test[0], "transform"), column_or_1d(test[1])
         check_consistent_length(held_out.matrix, y_test)
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
+
     if probe is None:
         probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     found = {}

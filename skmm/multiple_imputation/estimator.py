@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone, is_classifier
-from sklearn.linear_model import LinearRegression
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_consistent_length, column_or_1d, get_tags, resample
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -268,6 +266,8 @@ class PooledEstimator(BaseEstimator):
 
     def _df_complete(self, n_rows: int) -> float:
         """Degrees of freedom that complete data would leave; infinite where they are not known."""
+        from sklearn.linear_model import LinearRegression
+
         if type(self.estimator) is not LinearRegression:
             return np.inf
         n_coefficients = self.n_features_in_ + bool(self.estimator.fit_intercept)
@@ -417,6 +417,8 @@ class PooledEstimator(BaseEstimator):
         -------
         float
         """
+        from sklearn.metrics import accuracy_score, r2_score
+
         measure = accuracy_score if is_classifier(self) else r2_score
         return float(measure(y, self.predict(X)))
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.utils import resample
 
 
@@ -49,6 +48,8 @@ def closed_form_variances(fitted: Any, X: Any, y: np.ndarray) -> np.ndarray | No
         Of LinearRegression, those for residuals of equal variance. Of LogisticRegression without a penalty
         and without weights, the diagonal of the inverse Fisher information.
     """
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+
     if type(fitted) is LinearRegression and not fitted.positive:
         return _least_squares(fitted, np.asarray(X, dtype=np.float64), y - fitted.predict(X))
     if type(fitted) is LogisticRegression and fitted.class_weight is None and fitted.solver != "liblinear":

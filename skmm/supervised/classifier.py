@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_consistent_length
 
 from skmm._blocks.columns import CATEGORY, ColumnType
@@ -185,4 +184,6 @@ class MultimodalVAEClassifier(ClassifierMixin, SupervisedVAE):
         labels, labelled = known_labels(y, self.unlabelled, self.classes_)
         check_consistent_length(predicted, labelled)
         weights = None if sample_weight is None else np.asarray(sample_weight)[labelled]
+        from sklearn.metrics import accuracy_score
+
         return float(accuracy_score(labels, predicted[labelled], sample_weight=weights))

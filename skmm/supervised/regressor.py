@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_consistent_length
 
 from skmm._blocks.columns import CONTINUOUS, ColumnType
@@ -176,6 +175,8 @@ class MultimodalVAERegressor(RegressorMixin, SupervisedVAE):
         -------
         float
         """
+        from sklearn.metrics import r2_score
+
         predicted = self.predict(X)
         truth = read_numbers(y, self.unlabelled)
         check_consistent_length(predicted, truth)

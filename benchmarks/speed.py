@@ -1,0 +1,304 @@
+"""What `python -m benchmarks` times: the library beside hand-written torch, in turns, in the same run."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import GridSearchCV
+
+import skmm
+from benchmarks import sequence_speed
+from benchmarks.reference_vae import ReferenceVAE, lean_loop, plain_loop
+
+N_COMPONENTS, N_HIDDEN = 16, 128
+ALL_HIDDEN = {"modality_dropout": 0.3, "cell_dropout": 0.1, "dropout": 0.1}
+NOTHING_HIDDEN = dict.fromkeys(ALL_HIDDEN, 0.0)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A figure of the library beside that of a reference.
+
+    Parameters
+    ----------
+    what, unit : str
+    ours, reference : float
+        Medians.
+    against : str
+        The reference.
+    ratio : float
+        How many times as good as the reference the library is: the median over rounds.
+    target : float or None
+        What the ratio is to be at least.
+    """
+
+    what: str
+    unit: str
+    ours: float
+    against: str
+    reference: float
+    ratio: float
+    target: float | None = None
+
+    def row(self) -> dict[str, Any]:
+        """For a table."""
+        return asdict(self)
+
+
+def in_turns(tasks: dict[str, Callable[[], float]], n_rounds: int) -> dict[str, np.ndarray]:
+    """Figures of several tasks, taken in turns."""
+    found: dict[str, list[float]] = {name: [] for name in tasks}
+    for _ in range(n_rounds):
+        for name, task in tasks.items():
+            found[name].append(task())
+    return {name: np.array(figures) for name, figures in found.items()}
+
+
+def seconds(task: Callable[[], Any]) -> float:
+    """Time of a call."""
+    start = time.perf_counter()
+    task()
+    return time.perf_counter() - start
+
+
+def lines(
+    found: dict[str, np.ndarray],
+    what: str,
+    unit: str,
+    ours: str,
+    against: Sequence[str],
+    *,
+    less_is_better: bool = False,
+    targets: Sequence[float | None] = (None,),
+) -> Iterator[Line]:
+    """Put figures beside each of their references."""
+    for reference, target in zip(against, targets, strict=True):
+        ratios = found[ours] / found[reference]
+        ratio = float(np.median(1 / ratios if less_is_better else ratios))
+        yield Line(
+            what,
+            unit,
+            float(np.median(found[ours])),
+            reference,
+            float(np.median(found[reference])),
+            ratio,
+            target,
+        )
+
+
+# --- training ------------------------------------------------------------------------------------------
+
+
+def rows_of(n_rows: int, sizes: Sequence[int]) -> tuple[np.ndarray, dict[str, slice]]:
+    """Noisy views of five latent variables, and which columns are whose."""
+    rng = np.random.RandomState(0)
+    n_columns = sum(sizes)
+    X = rng.normal(size=(n_rows, 5)) @ rng.normal(size=(5, n_columns)) + rng.normal(size=(n_rows, n_columns))
+    ends = np.cumsum([0, *sizes])
+    return X, {f"m{i:02}": slice(int(a), int(b)) for i, (a, b) in enumerate(pairwise(ends))}
+
+
+def estimator(modalities: Any, **parameters: Any) -> skmm.MultimodalVAE:
+    """The model of the reference: nothing but the network."""
+    settings = {
+        "n_components": N_COMPONENTS,
+        "hidden_layer_sizes": (N_HIDDEN,),
+        "modalities": modalities,
+        "early_stopping": False,
+        "completion": "network",
+        "random_state": 0,
+    }
+    return skmm.MultimodalVAE(**(settings | NOTHING_HIDDEN | parameters))
+
+
+def samples_per_second(train: Callable[[int], Any], n_rows: int, n_epochs: int) -> float:
+    """Rows trained on per second: of a longer training less a shorter one."""
+    short, long = (seconds(partial(train, n)) for n in (1, 1 + n_epochs))
+    return n_epochs * n_rows / max(long - short, 1e-9)
+
+
+def fit_vae(
+    sizes: Sequence[int], batch_size: int, n_rows: int, n_epochs: int, n_rounds: int
+) -> Iterator[Line]:
+    """Training of tables: with nothing hidden, and with all that hides inputs and units."""
+    X, modalities = rows_of(n_rows, sizes)
+    x = torch.as_tensor((X - X.mean(0)) / X.std(0), dtype=torch.float32)
+
+    def ours(n_epochs: int, **parameters: Any) -> None:
+        estimator(modalities, batch_size=batch_size, max_iter=n_epochs, **parameters).fit(X)
+
+    def by_hand(loop: Callable[..., None], n_epochs: int) -> None:
+        loop(ReferenceVAE(sizes, N_COMPONENTS, N_HIDDEN), x, batch_size, n_epochs)
+
+    tasks = {
+        "nothing hidden": ours,
+        "all dropout": partial(ours, **ALL_HIDDEN),
+        "plain loop": partial(by_hand, plain_loop),
+        "lean loop": partial(by_hand, lean_loop),
+    }
+    found = in_turns(
+        {name: partial(samples_per_second, task, n_rows, n_epochs) for name, task in tasks.items()}, n_rounds
+    )
+    width = " + ".join(map(str, sizes)) if len(sizes) < 4 else f"{len(sizes)} x {sizes[0]}"
+    for ours_name in ("nothing hidden", "all dropout"):
+        what = f"fit, {width} columns, batch {batch_size}, {ours_name}"
+        against = ("plain loop", "lean loop")
+        yield from lines(found, what, "rows/s", ours_name, against, targets=(0.9, None))
+
+
+def fit_vrnn(n_steps: int, n_repetitions: int) -> Iterator[Line]:
+    """Training of sequences."""
+    row = sequence_speed.run(0, lengths=[n_steps], n_repetitions=n_repetitions).iloc[0]
+    ours, theirs = row["library (ms)"], row["plain loop (ms)"]
+    yield Line(f"VRNN step, {n_steps} time steps", "ms", ours, "plain loop", theirs, theirs / ours, 2.2)
+
+
+# --- afterwards ----------------------------------------------------------------------------------------
+
+
+def answers(n_rows: int, n_rounds: int) -> Iterator[Line]:
+    """Features, completions, draws and likelihoods of rows with gaps, beside bare passes of the network."""
+    sizes = (240, 76)
+    X, modalities = rows_of(n_rows, sizes)
+    vae = estimator(modalities, max_iter=2).fit(X[:1000])
+    network = vae.module_
+    X[np.random.RandomState(1).uniform(size=X.shape) < 0.1] = np.nan  # hardly two rows of the same pattern
+    blocks = vae._read(X).blocks
+
+    @torch.no_grad()
+    def encode() -> None:
+        network.posterior(blocks).mean.numpy()
+
+    @torch.no_grad()
+    def encode_and_decode() -> None:
+        for distribution in network.decode(network.posterior(blocks).mean):
+            distribution.mean.numpy()
+
+    tasks: dict[str, Callable[[], Any]] = {
+        "encoders": encode,
+        "encoders and decoders": encode_and_decode,
+        "transform": partial(vae.transform, X),
+        "predict": partial(vae.predict, X),
+        "impute": partial(vae.impute, X),
+        "score_samples": partial(vae.score_samples, X[: n_rows // 10]),
+        "sample": partial(vae.sample, n_rows),
+    }
+    for task in tasks.values():
+        task()
+    found = in_turns({name: partial(seconds, task) for name, task in tasks.items()}, n_rounds)
+    found = {name: n_rows / times for name, times in found.items()}
+    found["score_samples"] /= 10
+    for name, reference, target in (
+        ("transform", "encoders", 0.9),
+        ("predict", "encoders and decoders", None),
+        ("impute", "encoders and decoders", None),
+        ("score_samples", "encoders and decoders", None),
+        ("sample", "encoders and decoders", None),
+    ):
+        yield from lines(found, name, "rows/s", name, [reference], targets=[target])
+
+
+def growth(n_rows: int) -> Iterator[Line]:
+    """Ten times the rows: how many times the time."""
+    X, modalities = rows_of(n_rows, (20, 10))
+    vae = estimator(modalities, max_iter=1).fit(X[:500])
+    vae.transform(X)
+    few, many = (seconds(partial(vae.transform, X[:n])) for n in (n_rows // 10, n_rows))
+    yield Line(f"transform, {n_rows} rows", "s", many, "ten times a tenth", 10 * few, 10 * few / many)
+
+
+def search(n_rounds: int) -> Iterator[Line]:
+    """A search of small fits, in one process and in two."""
+    X, modalities = rows_of(300, (10, 10))
+
+    def of(n_jobs: int) -> None:
+        model = estimator(modalities, max_iter=20)
+        grid = {"beta": [0.1, 0.3, 1.0], "n_components": [4, 8]}
+        GridSearchCV(model, grid, cv=3, n_jobs=n_jobs).fit(X)
+
+    of(2)  # starts the processes
+    found = in_turns({f"n_jobs={n}": partial(seconds, partial(of, n)) for n in (2, 1)}, n_rounds)
+    yield from lines(
+        found, "GridSearchCV, 18 small fits, n_jobs=2", "s", "n_jobs=2", ["n_jobs=1"], less_is_better=True
+    )
+
+
+# --- processes -----------------------------------------------------------------------------------------
+
+IMPORT_OURS = "import torch, sklearn.base, time; start = time.perf_counter(); import skmm"
+IMPORT_THEIRS = "import time; start = time.perf_counter(); import torch, sklearn.base"
+FIRST_FIT = """
+from functools import partial
+from benchmarks.speed import *
+X, modalities = rows_of(2000, (240, 76))
+start = time.perf_counter()
+"""
+OURS = "estimator(modalities, max_iter=10, batch_size=128).fit(X)"
+THEIRS = """
+x = torch.as_tensor((X - X.mean(0)) / X.std(0), dtype=torch.float32)
+plain_loop(ReferenceVAE((240, 76), N_COMPONENTS, N_HIDDEN), x, 128, 10)
+"""
+
+
+def in_new_process(code: str) -> float:
+    """Seconds from ``start`` in the code to its end, in a process of its own."""
+    code = f"import torch; torch.set_num_threads(1)\n{code}\nprint(time.perf_counter() - start)"
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    return float(said)
+
+
+def first_times(n_rounds: int) -> Iterator[Line]:
+    """What a new process takes to import, and for its first fit."""
+    found = in_turns(
+        {"ours": partial(_import, IMPORT_OURS), "torch, sklearn.base": partial(_import, IMPORT_THEIRS)},
+        n_rounds,
+    )
+    yield from lines(
+        found, "import skmm, beside those", "s", "ours", ["torch, sklearn.base"], less_is_better=True
+    )
+    tasks = {"ours": FIRST_FIT + OURS, "plain loop": FIRST_FIT + THEIRS}
+    found = in_turns({name: partial(in_new_process, code) for name, code in tasks.items()}, n_rounds)
+    what = "first fit of a process, 10 epochs of 2000 x 316"
+    yield from lines(found, what, "s", "ours", ["plain loop"], less_is_better=True)
+
+
+def _import(code: str) -> float:
+    code = f"{code}\nprint(time.perf_counter() - start)"
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    return float(said)
+
+
+PEAK = """
+from benchmarks.speed import *
+rows_of(100, (20, 20)); estimator(None, max_iter=1).fit(np.zeros((50, 4)) + np.arange(50)[:, None])
+X = np.random.RandomState(0).standard_normal(({n_rows}, 200)).astype(np.float32)
+before = peak()
+vae = estimator({{"a": slice(0, 100), "b": slice(100, 200)}}, max_iter=1, batch_size=1024).fit(X)
+vae.transform(X)
+print((peak() - before) / X.nbytes)
+"""
+
+
+def peak() -> float:
+    """Of the memory of this process so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+
+
+def memory(n_rows: int) -> Iterator[Line]:
+    """Peak memory of fit and transform beyond the data, in units of the data in float32."""
+    said = subprocess.run(
+        [sys.executable, "-c", PEAK.format(n_rows=n_rows)], check=True, capture_output=True, text=True
+    ).stdout
+    times = float(said)
+    what = f"peak memory of fit and transform, {n_rows} x 200"
+    yield Line(what, "times the data", times, "the data", 1.0, 1 / times if times > 0 else float("nan"))
