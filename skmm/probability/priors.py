@@ -50,8 +50,7 @@ class StandardNormal(nn.Module):
 
     def natural(self) -> Tensor:
         """Precision-weighted mean and precision, (2 * n_components,)."""
-        precision = self.scale**-2
-        return torch.cat([self.loc * precision, precision])
+        return torch.cat([self.loc, self.scale])
 
 
 class LearnedNormal(nn.Module):
