@@ -18,6 +18,7 @@ from skmm._blocks.modalities import excerpt
 
 # what results must be able to express, in standard deviations of a column
 WIDEST, FINEST = 1e3, 1e-3
+ENTRIES_TOGETHER = 2**16  # of a table, that are read at a time: few enough for a processor's cache
 FARTHEST = 1e15  # standard deviations: beyond, densities overflow in float32
 
 
@@ -182,22 +183,30 @@ class Layout:
             unknown = np.full((len(matrix), self.targets.n_features), np.nan)
             return self.joint.read(np.hstack([matrix, unknown if targets is None else targets]))
         order = self.order
-        with np.errstate(over="ignore"):
-            values = ((matrix[:, order] - self.location[order]) / self.scale[order]).astype(np.float32)
-        observed = ~np.isnan(values) & self.informative[order]
-        values[~observed] = 0.0
-        self._check_reach(matrix, values)
-        return Blocks.from_joint(torch.tensor(values), torch.tensor(observed), self.sizes)
+        location, scale, informative = self.location[order], self.scale[order], self.informative[order]
+        values = np.empty((len(matrix), len(order)), dtype=np.float32)
+        observed = np.empty(values.shape, dtype=bool)
+        n_together = max(1, ENTRIES_TOGETHER // max(1, len(order)))
+        for start in range(0, len(matrix), n_together):
+            rows = slice(start, start + n_together)
+            with np.errstate(over="ignore"):
+                values[rows] = (matrix[rows][:, order] - location) / scale
+            observed[rows] = ~np.isnan(values[rows]) & informative
+            np.copyto(values[rows], 0.0, where=~observed[rows])
+            self._check_reach(matrix[rows], values[rows], start)
+        return Blocks.from_joint(torch.from_numpy(values), torch.from_numpy(observed), self.sizes)
 
-    def _check_reach(self, matrix: np.ndarray, values: np.ndarray) -> None:
+    def _check_reach(self, matrix: np.ndarray, values: np.ndarray, start: int) -> None:
+        """Raise ValueError for values that are too large; the rows are those from ``start``."""
         too_far = np.abs(values) > FARTHEST
         if too_far.any():
             row, position = np.argwhere(too_far)[0].tolist()
             column = self.order[position]
             usual = f"mean {self.location[column]:.6g}, standard deviation {self.scale[column]:.6g}"
             raise ValueError(
-                f"Column {self.labels[column]!r} holds {matrix[row, column]} in row {row}, too far from what "
-                f"fit saw ({usual}) to be computed with. Correct it, or put NaN if the value is unknown."
+                f"Column {self.labels[column]!r} holds {matrix[row, column]} in row {start + row}, too far "
+                f"from what fit saw ({usual}) to be computed with. Correct it, or put NaN if the value is "
+                "unknown."
             )
 
     def write(self, joint: Tensor | np.ndarray) -> np.ndarray:
