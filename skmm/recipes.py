@@ -40,8 +40,9 @@ class Recipe:
 
 # what the library adds of its own, and no paper has
 WITHOUT_ADDITIONS = {"beta": 1.0, "modality_dropout": 0.0, "cell_dropout": 0.0, "completion": "network"}
-# an objective that infers from whole rows does not teach one modality to tell of another: on digits in three
-# modalities, completions from one of them were no better than the mean of all rows, or worse
+# an objective that infers from whole rows, or one encoder of all subsets that sees few of them, does not
+# learn what some modalities tell of another: on digits in three modalities, completions were no better than
+# the mean of all rows, or worse
 ASKED_IN_PART = {"modality_dropout": 0.5}
 HIDDEN = "modalities are hidden at random, which papers with complete rows did not need"
 
@@ -52,7 +53,7 @@ def recipe(name: str) -> dict[str, Any]:
     The objective, fusion, posterior and prior are the paper's, as far as the table in the user guide says;
     networks, optimiser and number of steps are the library's defaults. What the library adds of its own is
     off: cell dropout, ``beta`` below 1, and the models that complete beside the network. Modality dropout is
-    on, at 0.5, where the objective infers from whole rows alone. All of it can be set again.
+    on, at 0.5, where rows would be seen whole alone, or nearly. All of it can be set again.
 
     Parameters
     ----------
@@ -164,11 +165,11 @@ RECIPES: dict[str, Recipe] = {
     ),
     "vaevae": Recipe(
         "Wu and Goodman (2019), Multimodal Generative Models for Compositional Representation Learning",
-        {"fusion": "joint", "objective": VAEVAE()},
+        {"fusion": "joint", "objective": VAEVAE(), **ASKED_IN_PART},
         "bounds of each modality, and of the others given it",
         "two modalities, few rows of which have both",
         "more than two or three modalities",
-        "one encoder, which sees what is missing, instead of one for each subset",
+        f"one encoder, which sees what is missing, instead of one for each subset; {HIDDEN}",
     ),
     "dmvae": Recipe(
         "Lee and Pavlovic (2021), Private-Shared Disentangled Multimodal VAE",

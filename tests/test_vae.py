@@ -123,3 +123,18 @@ def test_automatic_weights_keep_the_total():
     weights = vae.fit(X).module_.modality_weights
     assert weights.tolist() == [2.5, 0.625]
     assert float(weights @ torch.tensor([2.0, 8.0])) == 10
+
+
+def test_features_do_not_depend_on_the_order_of_rows():
+    """To the last bit, though products of matrices round by the place of a row."""
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(100, 7))
+    X[rng.uniform(size=X.shape) < 0.2] = np.nan
+    vae = skmm.MultimodalVAE(
+        3, modalities={"a": slice(0, 3), "b": slice(3, 7)}, max_iter=3, random_state=0
+    ).fit(X)
+    expected = vae.posterior_moments(X)
+    for seed in range(5):
+        order = np.random.RandomState(seed).permutation(100)
+        for found, moments in zip(vae.posterior_moments(X[order]), expected, strict=True):
+            np.testing.assert_array_equal(found, moments[order])

@@ -90,6 +90,16 @@ class Blocks:
         """Take some rows as networks compute on them."""
         return self.rows(index)
 
+    def order_by_content(self) -> Tensor:
+        """An order of the rows, int64 (n,), that is the same however they were shuffled.
+
+        Products of matrices round by the place of a row: in this order, its results are the same to the last
+        bit in every shuffle of a table.
+        """
+        values = torch.where(self.joint_observed, self.joint, torch.inf).cpu().numpy()
+        keys = [row.tobytes() for row in values]
+        return torch.tensor(sorted(range(len(keys)), key=keys.__getitem__), dtype=torch.int64)
+
     def flat(self) -> Blocks:
         """The rows of the table."""
         return self

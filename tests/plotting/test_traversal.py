@@ -41,14 +41,14 @@ def test_dots_are_changes_of_decoded_values(copies):
 
 def test_components_that_change_most_come_first_into_the_picture():
     rng = np.random.RandomState(0)
-    z = rng.normal(size=(400, 1))
-    X = z @ rng.normal(size=(1, 8)) + 0.1 * rng.normal(size=(400, 8))
-    vae = skmm.MultimodalVAE(8, beta=2.0, max_iter=15, random_state=0).fit(X)
+    z = rng.normal(size=(400, 3))
+    X = z @ rng.normal(size=(3, 8)) + 0.1 * rng.normal(size=(400, 8))
+    vae = skmm.MultimodalVAE(8, beta=0.5, max_iter=60, random_state=0).fit(X)
     display = LatentTraversalDisplay.from_estimator(vae)
     assert len(display.lines_) == 5
     size = [np.abs(vae.inverse_transform(points(k, [-2, 2], 8)) - X.mean(axis=0)).mean() for k in range(8)]
-    assert np.argmax(size) in display.lines_
-    assert np.argmin(size) not in display.lines_
+    assert sorted(size)[-3] > 2 * sorted(size)[-4]  # three that count
+    assert set(np.argsort(size)[-3:].tolist()) <= set(display.lines_)
     assert list(display.lines_) == sorted(display.lines_)
 
 
