@@ -44,7 +44,7 @@ WITHOUT_ADDITIONS = {"beta": 1.0, "modality_dropout": 0.0, "cell_dropout": 0.0, 
 # learn what some modalities tell of another: on digits in three modalities, completions were no better than
 # the mean of all rows, or worse
 ASKED_IN_PART = {"modality_dropout": 0.5}
-HIDDEN = "modalities are hidden at random, which papers with complete rows did not need"
+HIDDEN = "modalities hidden at random"
 
 
 def recipe(name: str) -> dict[str, Any]:
