@@ -13,7 +13,6 @@ that all share, and one encoder of the set of pixels. Run ``python -m benchmarks
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from sklearn.model_selection import train_test_split
 
 import skmm
 from benchmarks.sequences import markdown
+from benchmarks.speed import peak
 from skmm.probability.fusion import FUSIONS
 from skmm.recipes import RECIPES
 
@@ -82,7 +82,7 @@ def time_of_models(models: list[str], epochs: int, rounds: int) -> pd.DataFrame:
 def cost(fusion: str, n_modalities: int, epochs: int) -> tuple[float, float, float]:
     """Milliseconds of a step, of ``transform`` of 2000 rows, and MB that both add to the peak memory."""
     step_time(make_rows(BATCH_SIZE * N_BATCHES, 2, 10), {}, 1)  # what only a first fit takes
-    before = peak_memory()
+    before = peak()
     X = make_rows(BATCH_SIZE * N_BATCHES, n_modalities, 10)
     step = step_time(X, {"fusion": fusion}, epochs)
     vae = make(fusion=fusion, max_iter=1).fit(X)
@@ -91,12 +91,7 @@ def cost(fusion: str, n_modalities: int, epochs: int) -> tuple[float, float, flo
     start = time.perf_counter()
     vae.transform(test)
     took = 1000 * (time.perf_counter() - start)
-    return step, took, peak_memory() - before
-
-
-def peak_memory() -> float:
-    """Of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return step, took, (peak() - before) / 2**20
 
 
 def time_of_fusions(fusions: list[str], epochs: int) -> pd.DataFrame:

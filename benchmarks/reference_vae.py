@@ -9,29 +9,14 @@ a DataLoader; the lean loop keeps all parameters in one tensor and does without 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-LOG_2PI = math.log(2 * math.pi)
-NOISE_FLOOR = 1e-2
+from benchmarks.reference_vrnn import LOG_2PI, NOISE_FLOOR, Net
+
 LEARNING_RATE = 1e-3
-
-
-class Net(nn.Module):
-    """A hidden layer beside a linear path."""
-
-    def __init__(self, n_in: int, n_hidden: int, n_out: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(n_in, n_out)
-        self.hidden = nn.Linear(n_in, n_hidden)
-        self.last = nn.Linear(n_hidden, n_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (n, n_in) to (n, n_out)."""
-        return self.linear(x) + self.last(nn.functional.silu(self.hidden(x)))
 
 
 class ReferenceVAE(nn.Module):

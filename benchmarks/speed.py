@@ -146,6 +146,8 @@ def fit_vae(
         "plain loop": partial(by_hand, plain_loop),
         "lean loop": partial(by_hand, lean_loop),
     }
+    for task in tasks.values():
+        task(1)  # what only a first training takes
     found = in_turns(
         {name: partial(samples_per_second, task, n_rows, n_epochs) for name, task in tasks.items()}, n_rounds
     )
@@ -238,6 +240,8 @@ def search(n_rounds: int) -> Iterator[Line]:
 IMPORT_OURS = "import torch, sklearn.base, time; start = time.perf_counter(); import skmm"
 IMPORT_THEIRS = "import time; start = time.perf_counter(); import torch, sklearn.base"
 FIRST_FIT = """
+import torch
+torch.set_num_threads(1)
 from functools import partial
 from benchmarks.speed import *
 X, modalities = rows_of(2000, (240, 76))
@@ -251,31 +255,30 @@ plain_loop(ReferenceVAE((240, 76), N_COMPONENTS, N_HIDDEN), x, 128, 10)
 
 
 def in_new_process(code: str) -> float:
-    """Seconds from ``start`` in the code to its end, in a process of its own."""
-    code = f"import torch; torch.set_num_threads(1)\n{code}\nprint(time.perf_counter() - start)"
-    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    return float(said)
+    """The number that a code prints in a process of its own."""
+    return float(
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    )
+
+
+def seconds_of(code: str) -> float:
+    """Time from ``start``, which the code takes, to its end."""
+    return in_new_process(f"{code}\nprint(time.perf_counter() - start)")
 
 
 def first_times(n_rounds: int) -> Iterator[Line]:
     """What a new process takes to import, and for its first fit."""
     found = in_turns(
-        {"ours": partial(_import, IMPORT_OURS), "torch, sklearn.base": partial(_import, IMPORT_THEIRS)},
+        {"ours": partial(seconds_of, IMPORT_OURS), "torch, sklearn.base": partial(seconds_of, IMPORT_THEIRS)},
         n_rounds,
     )
     yield from lines(
         found, "import skmm, beside those", "s", "ours", ["torch, sklearn.base"], less_is_better=True
     )
     tasks = {"ours": FIRST_FIT + OURS, "plain loop": FIRST_FIT + THEIRS}
-    found = in_turns({name: partial(in_new_process, code) for name, code in tasks.items()}, n_rounds)
+    found = in_turns({name: partial(seconds_of, code) for name, code in tasks.items()}, n_rounds)
     what = "first fit of a process, 10 epochs of 2000 x 316"
     yield from lines(found, what, "s", "ours", ["plain loop"], less_is_better=True)
-
-
-def _import(code: str) -> float:
-    code = f"{code}\nprint(time.perf_counter() - start)"
-    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    return float(said)
 
 
 PEAK = """
@@ -296,9 +299,6 @@ def peak() -> float:
 
 def memory(n_rows: int) -> Iterator[Line]:
     """Peak memory of fit and transform beyond the data, in units of the data in float32."""
-    said = subprocess.run(
-        [sys.executable, "-c", PEAK.format(n_rows=n_rows)], check=True, capture_output=True, text=True
-    ).stdout
-    times = float(said)
+    times = in_new_process(PEAK.format(n_rows=n_rows))
     what = f"peak memory of fit and transform, {n_rows} x 200"
     yield Line(what, "times the data", times, "the data", 1.0, 1 / times if times > 0 else float("nan"))

@@ -180,10 +180,10 @@ class MultimodalVAEClassifier(ClassifierMixin, SupervisedVAE):
         -------
         float
         """
+        from sklearn.metrics import accuracy_score
+
         predicted = self.predict(X)
         labels, labelled = known_labels(y, self.unlabelled, self.classes_)
         check_consistent_length(predicted, labelled)
         weights = None if sample_weight is None else np.asarray(sample_weight)[labelled]
-        from sklearn.metrics import accuracy_score
-
         return float(accuracy_score(labels, predicted[labelled], sample_weight=weights))
