@@ -9,7 +9,7 @@ the loss and its gradients.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +20,6 @@ NOISE_FLOOR = 1e-2
 
 # how the library names the parts that have other names here
 _NAMES = {
-    "perceptron.0.": "hidden.",
-    "perceptron.2.": "last.",
     "likelihoods.": "log_scales.",
     ".log_scale": "",
     "transition.cells.0.": "cell.",
@@ -40,7 +38,7 @@ class Net(nn.Module):
         super().__init__()
         self.linear = nn.Linear(n_in, n_out)
         self.hidden = nn.Linear(n_in, n_hidden)
-        self.last = nn.Linear(n_hidden, n_out)
+        self.last = nn.Linear(n_hidden, n_out, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, n_in) to (n, n_out)."""
@@ -139,20 +137,28 @@ class ReferenceVRNN(nn.Module):
         return [torch.cat([torch.where(known, x, 0.0), (~known).float()], dim=1) for x, known in parts]
 
     @staticmethod
-    def renamed(name: str) -> str:
-        """Name here of a parameter of the library's network."""
-        for theirs, ours in _NAMES.items():
-            name = name.replace(theirs, ours)
-        return name
+    def translated(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the parameters of the library's network have, by their names here."""
+        found = {}
+        for name, value in values.items():
+            for theirs, ours in _NAMES.items():
+                name = name.replace(theirs, ours)
+            if ".first." in name:  # of the linear path, and behind it of the hidden layer
+                n_out = len(values[name.rpartition("first.")[0] + "last"])
+                found[name.replace("first", "linear")] = value[:n_out]
+                found[name.replace("first", "hidden")] = value[n_out:]
+            else:
+                found[name + ".weight" if name.endswith(".last") else name] = value
+        return found
 
     @classmethod
     def copy_of(cls, network: nn.Module, sizes: Sequence[int]) -> ReferenceVRNN:
         """The same model as the library's network, with copies of its weights."""
         n_hidden, n_components = network.transition.cells[0].weight_ih.shape
-        width = network.encoders[0].perceptron[0].out_features
+        width = network.encoders[0].last.shape[1]
         with torch.random.fork_rng():
             model = cls(sizes, n_components, n_hidden // 3, width)
-        model.load_state_dict({cls.renamed(name): value for name, value in network.named_parameters()})
+        model.load_state_dict(cls.translated(dict(network.named_parameters())))
         return model
 
 

@@ -65,7 +65,7 @@ def test_plain_loop_is_the_same_model(network, batch):
         losses.append(seeded(partial(loss, model, *batch), seed=2))
         losses[-1].backward()
     torch.testing.assert_close(*losses, rtol=1e-5, atol=0)
-    ours = {reference.renamed(name): parameter.grad for name, parameter in network.named_parameters()}
+    ours = reference.translated({name: parameter.grad for name, parameter in network.named_parameters()})
     assert all(gradient.abs().max() > 0 for gradient in ours.values())
     theirs = {name: parameter.grad for name, parameter in reference.named_parameters()}
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

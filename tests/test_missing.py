@@ -516,8 +516,8 @@ def permuted_fusion(network, order):
         if isinstance(fusion, FUSIONS["joint"]):
             n_inputs = [2 * likelihood.n_inputs for likelihood in network.likelihoods]
             columns = torch.cat([torch.arange(sum(n_inputs)).split(n_inputs)[i] for i in order])
-            for layer in (fusion.encoder.linear, fusion.encoder.perceptron[0]):
-                layer.weight.copy_(layer.weight[:, columns].clone())
+            weight = fusion.encoder.first.weight
+            weight.copy_(weight[:, columns].clone())
     return fusion
 
 

@@ -61,7 +61,7 @@ def test_counts_by_modality():
     X = make_styles(20, seed=1)[0]
     found = estimator.transform_private(X)
     assert {name: values.shape for name, values in found.items()} == {"a": (20, 3), "c": (20, 1)}
-    assert [estimator.module_.decoders[i].linear.in_features for i in range(3)] == [5, 2, 3]
+    assert [estimator.module_.decoders[i].n_in for i in range(3)] == [5, 2, 3]
     assert make(n_private=0).fit(make_styles()[0]).transform_private(X) == {}
 
 

@@ -48,7 +48,7 @@ class TestSharing:
 
     def test_the_embedding_says_which_modality_it_is(self, fitted, role):
         for network in getattr(fitted.module_, role):
-            n_in = network.network.linear.in_features - len(network.embedding)
+            n_in = network.network.n_in - len(network.embedding)
             x = torch.linspace(-1, 1, 5)[:, None].expand(-1, n_in)
             rows = [torch.cat([row, network.embedding.tanh()]) for row in x]
             own = x @ network.linear.weight.T + network.linear.bias

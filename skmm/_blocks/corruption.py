@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skmm._blocks.blocks import Blocks, per_feature
 from skmm._blocks.containers import entries, frame_of, table_shape
-from skmm._blocks.masks import any_of, random_mask
+from skmm._blocks.masks import random_mask
 from skmm._blocks.modalities import excerpt, resolve_modalities
 from skmm._blocks.sequences import Steps
 
@@ -68,9 +68,11 @@ class Dropout:
 
 def never_emptied(blocks: Blocks, observed: Tensor) -> Blocks:
     """Hide what is not in ``observed``; but rows of which nothing would be left keep everything."""
-    emptied = ~any_of(observed.flatten(1))
-    emptied = emptied.view(-1, *[1] * (observed.ndim - 1))
-    observed = observed | (emptied & blocks.joint_observed)
+    corrupted = Blocks.from_joint(blocks.joint, observed, blocks.sizes)
+    emptied = ~corrupted.row_present.any(0)
+    if emptied.device.type == "cpu" and not emptied.any():  # elsewhere, a look would stop the queue
+        return corrupted
+    observed = observed | (emptied.view(-1, *[1] * (observed.ndim - 1)) & blocks.joint_observed)
     return Blocks.from_joint(blocks.joint, observed, blocks.sizes)
 
 

@@ -148,7 +148,7 @@ class BuildingMixin:
         if not sharing:
             return list(networks)
         network: Any = networks[sharing[0]]
-        n_in, n_out = network.linear.in_features - N_TOLD, network.linear.out_features
+        n_in, n_out = network.n_in - N_TOLD, network.n_out
         shared = {i: SharedNetwork(network, n_in, n_out, N_TOLD) for i in sharing}
         return [shared.get(i, network) for i, network in enumerate(networks)]
 

@@ -41,22 +41,31 @@ class Dense(nn.Module):
         self, n_in: int, n_out: int, hidden_layer_sizes: Sequence[int], activation: str, dropout: float
     ) -> None:
         super().__init__()
-        self.linear = nn.Linear(n_in, n_out)
+        self.n_in, self.n_out = n_in, n_out
+        widths = list(hidden_layer_sizes)
+        # of the linear path, and behind it of the first hidden layer: both see the same, one product does
+        self.widths = [n_out, *widths[:1]]
+        self.first = nn.Linear(n_in, sum(self.widths))
         layers: list[nn.Module] = []
-        width = n_in
-        for size in hidden_layer_sizes:
-            layers += [nn.Linear(width, size), ACTIVATIONS[activation]()]
+        for i, width in enumerate(widths):
+            if i > 0:
+                layers.append(nn.Linear(widths[i - 1], width))
+            layers.append(ACTIVATIONS[activation]())
             if dropout:
                 layers.append(Dropout(dropout))
-            width = size
-        last = nn.Linear(width, n_out)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.perceptron = nn.Sequential(*layers, last) if layers else None
+        self.hidden = nn.ModuleList(layers)
+        self.last = nn.Parameter(torch.zeros(n_out, widths[-1])) if layers else None
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.linear(x)
-        return out if self.perceptron is None else out + self.perceptron(x)
+        if x.ndim != 2:
+            return self(x.reshape(-1, self.n_in)).view(*x.shape[:-1], self.n_out)
+        both = self.first(x)
+        if self.last is None:
+            return both
+        straight, bent = torch.split_with_sizes(both, self.widths, dim=1)
+        for layer in self.hidden:
+            bent = layer(bent)
+        return torch.addmm(straight, bent, self.last.t())
 
 
 class Dropout(nn.Module):
@@ -75,8 +84,8 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        kept = random_mask(x.shape, self.rate, x.device)
-        return x * kept.to(x.dtype).mul_(1 / (1 - self.rate))
+        kept = random_mask(x.shape, self.rate, x.device, x.dtype)
+        return x * kept.mul_(1 / (1 - self.rate))
 
     def extra_repr(self) -> str:
         return f"{self.rate}"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from skmm._blocks.blocks import Blocks
+from skmm._blocks.masks import as_numbers
 from skmm.probability.experts import Experts
 from skmm.probability.fusion import Fusion
 from skmm.probability.likelihoods.contract import Distribution
@@ -139,7 +140,7 @@ class ModalNetwork(nn.Module):
             self.likelihoods, blocks.values, blocks.observed, strict=True
         ):
             features = likelihood.features(values, observed)
-            seen.append(torch.cat([features, (~observed).to(features.dtype)], dim=-1))
+            seen.append(torch.cat([features, as_numbers(~observed, features.dtype)], dim=-1))
         return tuple(seen)
 
     def encode(self, inputs: Sequence[Tensor], blocks: Blocks) -> Tensor:

@@ -253,14 +253,14 @@ class VRNNNetwork(ModalNetwork):
     def infer(self, blocks: Blocks, n_draws: int, *, smooth: bool = True) -> Path:
         """Draw latent paths given what is observed."""
         shape = (n_draws, *blocks.joint.shape[:-1])
-        noise = torch.randn(*shape, self.n_components, device=blocks.joint.device, dtype=torch.float32)
-        part = torch.rand(shape, device=blocks.joint.device, dtype=torch.float32)
+        noise = torch.randn(*shape, self.n_components, device=blocks.joint.device, dtype=blocks.joint.dtype)
+        part = torch.rand(shape, device=blocks.joint.device, dtype=blocks.joint.dtype)
         return self.walk(self.evidence(blocks, smooth=smooth), noise, part, blocks)
 
     def mean_path(self, blocks: Blocks, *, smooth: bool = True, state: State | None = None) -> Path:
         """The path on which every latent point is at the mean of its posterior."""
         shape = (1, *blocks.joint.shape[:-1])
-        noise = torch.zeros(*shape, self.n_components, device=blocks.joint.device, dtype=torch.float32)
+        noise = torch.zeros(*shape, self.n_components, device=blocks.joint.device, dtype=blocks.joint.dtype)
         return self.walk(self.evidence(blocks, smooth=smooth), noise, None, blocks, state)
 
     def follow(self, z: Tensor) -> Tensor:

@@ -128,7 +128,7 @@ def fit_network(
             for inputs, targets in training_batches(network, blocks, batch_size, corruption):
                 progress = step / last_step
                 terms = objective(network, inputs, targets, beta(progress))
-                if on_cpu and not terms.loss.isfinite():
+                if on_cpu and not math.isfinite(terms.loss.detach()):
                     _raise_not_finite(network, inputs, terms, epoch)
                 optimizer.zero_grad()
                 terms.loss.backward()

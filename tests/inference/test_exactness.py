@@ -112,8 +112,8 @@ def fit_exactly(truth, X, **parameters):
         on_values = np.vstack([weighted.T, np.zeros((N_COMPONENTS, len(columns)))])
         on_missing = np.vstack([weighted.T * intercept, -(weighted * loadings).T])
         constant = np.concatenate([-weighted.T @ intercept, (weighted * loadings).sum(0)])
-        set_linear(network.encoders[m].linear, np.hstack([on_values, on_missing]), constant)
-        set_linear(network.decoders[m].linear, loadings, intercept)
+        set_linear(network.encoders[m].first, np.hstack([on_values, on_missing]), constant)
+        set_linear(network.decoders[m].first, loadings, intercept)
         set_noise(network.likelihoods[m], scale)
     return model
 

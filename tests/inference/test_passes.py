@@ -114,7 +114,7 @@ def test_passes_are_consecutive_rows(model, X, rows, pass_sizes):
 def test_posterior_that_is_not_finite_is_refused(model, X):
     spoiled = copy.deepcopy(model)
     with torch.no_grad():
-        spoiled.module_.encoders[0].linear.bias.fill_(torch.nan)
+        spoiled.module_.encoders[0].first.bias.fill_(torch.nan)
     with pytest.raises(ValueError, match=r"^No finite posterior: the encoder .* extreme values in X"):
         spoiled.transform(X)
 

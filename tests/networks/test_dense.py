@@ -32,7 +32,7 @@ def curvature(network, n_in):
 def test_starts_linear_and_bends_with_training(activation, hidden_layer_sizes):
     network = Dense(3, 2, hidden_layer_sizes, activation, dropout=0.0)
     x = torch.randn(10, 3)
-    torch.testing.assert_close(network(x), network.linear(x))
+    torch.testing.assert_close(network(x), x @ network.first.weight[:2].T + network.first.bias[:2])
     assert curvature(network, 3) < 1e-5
 
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
@@ -46,11 +46,10 @@ def test_starts_linear_and_bends_with_training(activation, hidden_layer_sizes):
 
 def test_last_layer_starts_at_zero_and_no_other():
     network = Dense(3, 2, (8, 4), "relu", dropout=0.5)
-    *_, last = network.perceptron
-    assert (last.weight == 0).all()
-    assert (last.bias == 0).all()
-    inner = [layer for layer in network.perceptron if isinstance(layer, nn.Linear)][:-1]
-    assert [tuple(layer.weight.shape) for layer in inner] == [(8, 3), (4, 8)]
+    assert network.last.shape == (2, 4)
+    assert (network.last == 0).all()
+    inner = [network.first, *(layer for layer in network.hidden if isinstance(layer, nn.Linear))]
+    assert [tuple(layer.weight.shape) for layer in inner] == [(2 + 8, 3), (4, 8)]
     assert all((layer.weight != 0).all() for layer in inner)
 
 
@@ -58,13 +57,13 @@ def test_without_hidden_layers_there_is_the_linear_path_alone():
     network = Dense(3, 2, (), "silu", dropout=0.5)
     assert sum(parameter.numel() for parameter in network.parameters()) == 3 * 2 + 2
     x = torch.randn(10, 3)
-    torch.testing.assert_close(network(x), x @ network.linear.weight.T + network.linear.bias)
+    torch.testing.assert_close(network(x), x @ network.first.weight.T + network.first.bias)
 
 
 def test_dropout_falls_on_every_hidden_layer_in_training_only():
     network = Dense(3, 2, (400, 400), "relu", dropout=0.25)
-    nn.init.ones_(network.perceptron[-1].weight)
-    dropouts = [layer for layer in network.perceptron if isinstance(layer, Dropout)]
+    nn.init.ones_(network.last)
+    dropouts = [layer for layer in network.hidden if isinstance(layer, Dropout)]
     assert [layer.rate for layer in dropouts] == [0.25, 0.25]
     x = torch.randn(5, 3)
     assert not torch.equal(network(x), network(x))
@@ -81,7 +80,7 @@ def test_no_dropout_layer_where_there_is_no_dropout():
 
 def test_leading_axes():
     network = Dense(3, 2, (8,), "tanh", dropout=0.0)
-    nn.init.normal_(network.perceptron[-1].weight)
+    nn.init.normal_(network.last)
     x = torch.randn(4, 5, 3)
     torch.testing.assert_close(network(x), network(x.reshape(-1, 3)).reshape(4, 5, 2))
 

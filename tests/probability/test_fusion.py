@@ -218,8 +218,8 @@ def permuted(rule, order):
             rule.bias.copy_(rule.bias[order])
         else:
             columns = torch.arange(len(order) * N_INPUTS).view(len(order), -1)[order].flatten()
-            for layer in (rule.encoder.linear, rule.encoder.perceptron[0]):
-                layer.weight.copy_(layer.weight[:, columns])
+            weight = rule.encoder.first.weight
+            weight.copy_(weight[:, columns])
     return rule
 
 
@@ -731,7 +731,7 @@ class TestBuilding:
         sizes = Sizes((2, 5), 4, dense)
         assert sizes.n_modalities == 2
         assert build_fusion(fusion.GeneralisedProduct, sizes).log_powers.shape == (2,)
-        assert build_fusion(fusion.JointEncoder, sizes).encoder.linear.weight.shape == (4, 7)
+        assert build_fusion(fusion.JointEncoder, sizes).encoder.n_in == 7
         attention = build_fusion(fusion.AttentionOverExperts, sizes)
         assert attention.token.in_features == attention.correction.out_features == 4
         assert build_fusion(KeepsSizes, sizes).sizes is sizes
@@ -747,7 +747,7 @@ class TestBuilding:
         assert sizes.n_raw == experts.raw.shape[-1] == 2 * N_COMPONENTS
         with isolated_rng(0):
             network = sizes.dense(3, 2)
-        assert network.perceptron[0].out_features == 8  # as hidden_layer_sizes say
+        assert network.last.shape[1] == 8  # as hidden_layer_sizes say
 
     @pytest.mark.parametrize("spec", ["poes", 3, None])
     def test_no_rule(self, spec):
@@ -911,7 +911,7 @@ def test_a_class_as_rule(table):
     model = fitted(Gate, table)
     assert model.fusion is Gate
     gates = model.module_.fusion.gates
-    assert [gate.linear.in_features for gate in gates] == [4, 2, 2]
+    assert [gate.n_in for gate in gates] == [4, 2, 2]
     first = start_of(model, table).gates
     for after, before in zip(gates.parameters(), first.parameters(), strict=True):
         assert (after != before).any()

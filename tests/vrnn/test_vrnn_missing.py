@@ -738,10 +738,9 @@ def test_complete_sequences_come_back_as_they_are(plain, X):
 
 
 def pick(layer, columns):
-    """Permute what a layer, or the first layers of a default network, is given."""
-    layers = [layer.linear, layer.perceptron[0]] if hasattr(layer, "perceptron") else [layer]
-    for each in layers:
-        each.weight.copy_(each.weight[:, columns].clone())
+    """Permute what a layer, or the first of a default network, is given."""
+    weight = getattr(layer, "first", layer).weight
+    weight.copy_(weight[:, columns].clone())
 
 
 def in_order(sizes, order, offset=0):
@@ -782,14 +781,14 @@ def permuted(estimator, order):
             columns = torch.cat([torch.arange(k), in_order(n_inputs, order, offset=k)])
             weight.copy_(weight[:, columns].clone())
         if isinstance(network.combine, JoinedInference):
-            m, n_features = len(order), old.encoders[0].linear.out_features
+            m, n_features = len(order), old.encoders[0].n_out
             features = in_order([n_features] * m, order)
             n = m * n_features + network.combine.n_future
             columns = torch.cat([features, torch.arange(m * n_features, n)])
             if network.combine.tokens is not None:
                 network.combine.tokens.copy_(old.combine.tokens[order])
                 flags = torch.tensor(order) + n
-                rest = torch.arange(n + m, old.combine.join.linear.in_features)
+                rest = torch.arange(n + m, old.combine.join.n_in)
                 columns = torch.cat([columns, flags, rest])
             pick(network.combine.join, columns)
     other = copy.copy(estimator)

@@ -162,6 +162,6 @@ def test_who_is_at_fault_where_encoders_return_no_experts(X, fusion):
     """With an odd number of hidden units, what they return could be no expert."""
     model = tiny(modalities=MODALITIES, fusion=fusion).fit(X)
     with torch.no_grad():
-        model.module_.encoders[1].linear.bias.fill_(torch.nan)
+        model.module_.encoders[1].first.bias.fill_(torch.nan)
     with pytest.raises(ValueError, match=r"the encoder of modality 'b' returned NaN"):
         model.transform(X)

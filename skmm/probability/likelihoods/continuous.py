@@ -9,6 +9,7 @@ import torch
 from scipy import special
 from torch import Tensor, nn
 
+from skmm._blocks.masks import as_numbers, masked
 from skmm.probability.likelihoods.contract import Independent, LearnedScale, Likelihood
 from skmm.probability.likelihoods.low_rank import LowRankNormal
 from skmm.probability.likelihoods.numerics import (
@@ -41,12 +42,12 @@ class IndependentNormal(Independent):
         return self.scale.expand_as(self.loc)
 
     def log_prob(self, values: Tensor, observed: Tensor) -> Tensor:
-        # masked before it is squared: infinity times zero is NaN, here and in the gradient
-        deviation = torch.where(observed, values - self.loc, 0.0)
-        constant = 2 * self.scale.log() + LOG_2PI
+        deviation = masked(values - self.loc, observed)
+        constant = self.scale.log() + 0.5 * LOG_2PI
+        known = as_numbers(observed, constant.dtype)
         if self.scale.ndim == 1:  # the same for all rows: sums over features are products
-            return -0.5 * (deviation.square() @ self.scale**-2 + observed.to(constant.dtype) @ constant)
-        return -0.5 * (((deviation / self.scale).square() + constant) * observed).sum(-1)
+            return -0.5 * (deviation.square() @ self.scale**-2) - known @ constant
+        return -((0.5 * (deviation / self.scale).square() + constant) * known).sum(-1)
 
     def sample(self) -> Tensor:
         return self.loc + self.scale * torch.randn_like(self.loc)
@@ -72,7 +73,7 @@ class IndependentStudentT(Independent):
         return (self.scale * (self.df / (self.df - 2)).sqrt()).expand_as(self.loc)
 
     def log_prob(self, values: Tensor, observed: Tensor) -> Tensor:
-        squared = (torch.where(observed, values - self.loc, 0.0) / self.scale).square()
+        squared = (masked(values - self.loc, observed) / self.scale).square()
         half = self.df.double() / 2  # the logarithms of two large factorials cancel in float32
         constant = torch.lgamma(half + 0.5) - torch.lgamma(half) - 0.5 * (2 * math.pi * half).log()
         constant = constant.to(squared.dtype) - self.scale.log()
@@ -101,7 +102,7 @@ class IndependentLaplace(Independent):
         return (math.sqrt(2) * self.scale).expand_as(self.loc)
 
     def log_prob(self, values: Tensor, observed: Tensor) -> Tensor:
-        distance = torch.where(observed, values - self.loc, 0.0).abs() / self.scale
+        distance = masked(values - self.loc, observed).abs() / self.scale
         return -((distance + (2 * self.scale).log()) * observed).sum(-1)
 
     def sample(self) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, Protocol, Self
 import torch
 from torch import Tensor, nn
 
+from skmm._blocks.masks import masked
 from skmm.probability.likelihoods.numerics import NOISE_FLOOR
 
 NUMBERS = frozenset({"continuous", "binary"})  # flags are numbers too
@@ -94,7 +95,7 @@ class Likelihood(nn.Module):
         """Nothing to do: standardised columns have mean 0 and deviation 1."""
 
     def features(self, values: Tensor, observed: Tensor) -> Tensor:
-        return torch.where(observed, values, 0.0)
+        return masked(values, observed)
 
     def check(self, values: Tensor, observed: Tensor, modality: Hashable, labels: Sequence[Hashable]) -> None:
         """Accept every finite number."""

@@ -42,12 +42,9 @@ Objective = Callable[[Any, Blocks, Blocks, float], Terms]
 
 def elbo_terms(network: Any, reconstruction: Tensor, kl: Tensor, beta: float, *, bound: bool = True) -> Terms:
     """Terms of an evidence lower bound, from its two halves, averaged over rows."""
-    return Terms(
-        loss=beta * kl - network.modality_weights @ reconstruction,
-        reconstruction=reconstruction.detach(),
-        kl=kl.detach()[None],
-        bound=(reconstruction.sum() - kl).detach() if bound else None,
-    )
+    loss = beta * kl - network.modality_weights @ reconstruction
+    reconstruction, kl = reconstruction.detach(), kl.detach()
+    return Terms(loss, reconstruction, kl[None], reconstruction.sum() - kl if bound else None)
 
 
 def log_likelihood(network: Any, latent: Any, targets: Blocks) -> Tensor:
