@@ -316,10 +316,10 @@ class MultimodalVAE(LatentsMixin, MultimodalEstimator):
             return None
         return fit_completion(network, train, held_out, device, n_draws=self.n_draws)
 
-    def _fit_density(self, network: Any, blocks: Any, device: torch.device) -> Any:
+    def _fit_density(self, network: Any, tables: Sequence[Any], device: torch.device) -> Any:
         if self.latent_density is None:
             return None
-        return fit_density(self.latent_density, network, blocks, device, int(torch.randint(2**31 - 1, ())))
+        return fit_density(self.latent_density, network, tables, device, int(torch.randint(2**31 - 1, ())))
 
     def _build(self, layout: Layout, makers: Sequence[Any]) -> nn.Module:
         family = make_part(self.posterior, POSTERIORS)

@@ -518,13 +518,18 @@ def test_scores_are_the_same_in_other_processes(table, scoring, two_processes):
 
 
 def test_warm_start_continues(table):
-    estimator = tiny(warm_start=True, max_iter=40, learning_rate_init=0.01, early_stopping=False).fit(table)
-    first, *_, last = estimator.loss_curve_
-    estimator.fit(table)
-    assert estimator.n_iter_ == 40
-    assert abs(estimator.loss_curve_[0] - last) < 0.2 * (first - last)
-    cold = clone(estimator).set_params(warm_start=False).fit(table).fit(table)
-    assert cold.loss_curve_[0] == first
+    estimator = tiny(max_iter=40, learning_rate_init=0.01, early_stopping=False)
+    lost = []
+    for seed in range(5):  # a single epoch's loss is noisy
+        warm = clone(estimator).set_params(warm_start=True, random_state=seed).fit(table)
+        first, *_, last = warm.loss_curve_
+        warm.fit(table)
+        assert warm.n_iter_ == 40
+        lost.append((warm.loss_curve_[0] - last) / (first - last))
+    assert abs(np.mean(lost)) < 0.2
+    cold = estimator.fit(table)
+    first = cold.loss_curve_[0]
+    assert cold.fit(table).loss_curve_[0] == first
 
 
 def test_warm_start_keeps_units_and_columns(table):

@@ -90,15 +90,14 @@ class Blocks:
         """Take some rows as networks compute on them."""
         return self.rows(index)
 
-    def order_by_content(self) -> Tensor:
-        """An order of the rows, int64 (n,), that is the same however they were shuffled.
-
-        Products of matrices round by the place of a row: in this order, its results are the same to the last
-        bit in every shuffle of a table.
-        """
+    def distinct(self) -> tuple[Blocks, Tensor]:
+        """Rows that differ in what is observed, in an order of their own; and which of them each row is."""
         values = torch.where(self.joint_observed, self.joint, torch.inf).cpu().numpy()
         keys = [row.tobytes() for row in values]
-        return torch.tensor(sorted(range(len(keys)), key=keys.__getitem__), dtype=torch.int64)
+        row_of = {key: row for row, key in enumerate(keys)}
+        number = {key: i for i, key in enumerate(sorted(row_of))}
+        rows = torch.tensor([row_of[key] for key in number], dtype=torch.int64)
+        return self.rows(rows), torch.tensor([number[key] for key in keys], dtype=torch.int64)
 
     def flat(self) -> Blocks:
         """The rows of the table."""
@@ -107,7 +106,7 @@ class Blocks:
     def with_data(self) -> Blocks:
         """Leave out rows with nothing observed: they say nothing. Where all are such, keep them."""
         filled = self.present.any(0)
-        return self.rows(filled) if filled.any() else self
+        return self.rows(filled) if filled.any() and not filled.all() else self
 
     def sums(self, values: Tensor) -> Tensor:
         """Sum numbers of each row of the table over the rows that belong together: here, each by itself."""

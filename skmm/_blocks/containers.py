@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,8 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from skmm._blocks.columns import BINARY, CONTINUOUS, ColumnType, floats_to_dtype, label_dtype
+
+ENTRIES_TOGETHER = 2**16  # of a table, that are read at a time: few enough for a processor's cache
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,17 @@ def absent(X: Any) -> np.ndarray:
     return missing
 
 
+def row_slices(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Cut the rows of a table into parts of which a few copies cost no memory worth mentioning.
+
+    A table may be a memory-mapped file that is larger than the memory.
+    """
+    n_rows, n_columns = shape
+    n_together = max(1, ENTRIES_TOGETHER // max(1, n_columns))
+    for start in range(0, n_rows, n_together):
+        yield slice(start, start + n_together)
+
+
 def row_index(X: Any) -> pd.Index | None:
     """Index of a frame, None for everything else."""
     return X.index if isinstance(X, pd.DataFrame) else None
@@ -234,11 +247,13 @@ def _put(out: np.ndarray, where: np.ndarray, matrix: np.ndarray, types: Sequence
     """Write numbers into an array, in its own data type."""
     plain = np.array([kind.categories is None for kind in types])
     for kind in {column.kind for column in types if column.categories is None}:  # of a kind, all at once
-        chosen = where & plain & np.array([column.kind == kind for column in types])
-        out[chosen] = floats_to_dtype(matrix[chosen], out.dtype, kind)
+        of_kind = plain & np.array([column.kind == kind for column in types])
+        for rows in row_slices(out.shape):
+            chosen = where[rows] & of_kind
+            out[rows][chosen] = floats_to_dtype(matrix[rows][chosen], out.dtype, kind)
     for j in np.flatnonzero(~plain & where.any(axis=0)).tolist():
-        rows = where[:, j]
-        out[rows, j] = types[j].write(matrix[rows, j], out.dtype)
+        wanted = where[:, j]
+        out[wanted, j] = types[j].write(matrix[wanted, j], out.dtype)
 
 
 def frame_of(columns: Sequence[Any], index: pd.Index, labels: pd.Index) -> pd.DataFrame:
@@ -285,8 +300,8 @@ def check_table(estimator: Any, X: Any, *, reset: bool) -> pd.DataFrame | np.nda
 
     Returns
     -------
-    DataFrame or float array of shape (n_samples, n_features)
-        A frame as it is; anything else as an array of numbers, or as a frame of objects where it holds
+    DataFrame or array of shape (n_samples, n_features)
+        A frame as it is; anything else as an array of real numbers, or as a frame of objects where it holds
         more than numbers. May share memory with X, and must not be written to.
 
     Raises
@@ -306,8 +321,14 @@ def check_table(estimator: Any, X: Any, *, reset: bool) -> pd.DataFrame | np.nda
         check_array(np.broadcast_to(0.0, X.shape), input_name="X", estimator=estimator, **checks)
         return X
     readable = _readable(X)
-    if isinstance(readable, np.ndarray) and readable.dtype.kind not in "biufc":
+    if (
+        isinstance(readable, np.ndarray)
+        and not isinstance(readable, np.matrix)
+        and readable.dtype.kind != "c"
+    ):
         validate_data(estimator, np.broadcast_to(0.0, readable.shape), reset=reset, **checks)
+        if readable.dtype.kind in "biuf":  # whole numbers and half precision too: not copied as a whole
+            return readable
         return pd.DataFrame(readable.astype(object), dtype=object)
     return validate_data(estimator, readable, reset=reset, **checks)
 
@@ -332,11 +353,11 @@ def column_types(X: Any, table: pd.DataFrame | np.ndarray) -> tuple[ColumnType, 
 def to_matrix(
     table: pd.DataFrame | np.ndarray, types: Sequence[ColumnType], *, handle_unknown: str = "error"
 ) -> np.ndarray:
-    """Turn a checked table into a matrix of floats in which NaN means missing.
+    """Turn a checked table into a matrix of numbers in which NaN means missing.
 
     Parameters
     ----------
-    table : DataFrame or float array
+    table : DataFrame or array of real numbers
         What :func:`check_table` returned.
     types : sequence of ColumnType
         What each column held in ``fit``. Of categories, the matrix holds their positions.
@@ -345,7 +366,7 @@ def to_matrix(
 
     Returns
     -------
-    float32 or float64 array of shape (n_samples, n_features)
+    array of real numbers of shape (n_samples, n_features)
         May share memory with the table, and must not be written to.
 
     Raises
@@ -385,10 +406,12 @@ def _check_labels(labels: pd.Index) -> None:
 
 
 def _check_finite(matrix: np.ndarray, labels: Sequence[Hashable]) -> None:
-    infinite = np.isinf(matrix)
-    if infinite.any():
-        row, column = np.argwhere(infinite)[0].tolist()
-        raise ValueError(
-            f"Input X contains infinity: column {labels[column]!r} holds {matrix[row, column]} in row {row}. "
-            "Correct it, or put NaN if the value is unknown."
-        )
+    for rows in row_slices(matrix.shape):
+        infinite = np.isinf(matrix[rows])
+        if infinite.any():
+            row, column = np.argwhere(infinite)[0].tolist()
+            row += rows.start
+            raise ValueError(
+                f"Input X contains infinity: column {labels[column]!r} holds {matrix[row, column]} in row "
+                f"{row}. Correct it, or put NaN if the value is unknown."
+            )

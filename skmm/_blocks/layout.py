@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,12 +13,11 @@ from torch import Tensor
 
 from skmm._blocks.blocks import Blocks
 from skmm._blocks.columns import BINARY, CATEGORY, ORDERED, ColumnType
-from skmm._blocks.containers import Container, absent, column_labels, fill, wrap_like
+from skmm._blocks.containers import Container, absent, column_labels, fill, row_slices, wrap_like
 from skmm._blocks.modalities import excerpt
 
 # what results must be able to express, in standard deviations of a column
 WIDEST, FINEST = 1e3, 1e-3
-ENTRIES_TOGETHER = 2**16  # of a table, that are read at a time: few enough for a processor's cache
 FARTHEST = 1e15  # standard deviations: beyond, densities overflow in float32
 
 
@@ -95,8 +94,7 @@ class Layout:
         scaled = np.array([how is not None for how in scaling])
         centred = np.array([how == "standard" for how in scaling])
         numbers = np.array([kind.kind != BINARY and kind.categories is None for kind in types])
-        location, scale, varies = _location_and_scale(matrix)
-        seen = ~np.isnan(matrix).all(axis=0)
+        location, scale, seen, varies = _location_and_scale(matrix)
         constant = seen & scaled & ~varies
         unknown = np.where([kind.kind == BINARY for kind in types], 0.5, 0.0)
         return cls(
@@ -179,22 +177,23 @@ class Layout:
         targets : array of shape (n_samples, n_targets) or None
             NaN where unknown; None where all are, or where there are no targets.
         """
-        if self.targets is not None:
-            unknown = np.full((len(matrix), self.targets.n_features), np.nan)
-            return self.joint.read(np.hstack([matrix, unknown if targets is None else targets]))
-        order = self.order
-        location, scale, informative = self.location[order], self.scale[order], self.informative[order]
+        joint = self.joint
+        order = joint.order
+        location, scale, informative = joint.location[order], joint.scale[order], joint.informative[order]
+        in_order = (np.diff(order, prepend=-1) == 1).all()
         values = np.empty((len(matrix), len(order)), dtype=np.float32)
         observed = np.empty(values.shape, dtype=bool)
-        n_together = max(1, ENTRIES_TOGETHER // max(1, len(order)))
-        for start in range(0, len(matrix), n_together):
-            rows = slice(start, start + n_together)
+        for rows in row_slices(values.shape):
+            part = matrix[rows]
+            if self.targets is not None:
+                unknown = np.full((len(part), self.targets.n_features), np.nan)
+                part = np.hstack([part, unknown if targets is None else targets[rows]])
             with np.errstate(over="ignore"):
-                values[rows] = (matrix[rows][:, order] - location) / scale
+                values[rows] = ((part if in_order else part[:, order]) - location) / scale
             observed[rows] = ~np.isnan(values[rows]) & informative
             np.copyto(values[rows], 0.0, where=~observed[rows])
-            self._check_reach(matrix[rows], values[rows], start)
-        return Blocks.from_joint(torch.from_numpy(values), torch.from_numpy(observed), self.sizes)
+            joint._check_reach(part, values[rows], rows.start)
+        return Blocks.from_joint(torch.from_numpy(values), torch.from_numpy(observed), joint.sizes)
 
     def _check_reach(self, matrix: np.ndarray, values: np.ndarray, start: int) -> None:
         """Raise ValueError for values that are too large; the rows are those from ``start``."""
@@ -214,18 +213,22 @@ class Layout:
 
         Values of targets, behind those of X, are left out.
         """
-        values = _numpy(joint[..., : self.n_features]) * self.scale[self.order] + self.location[self.order]
-        return np.where(self.informative, self._to_user_order(values), self.location)
+        return self._written(joint, lambda values: values * self.scale + self.location, self.location)
 
     def write_scale(self, joint: Tensor | np.ndarray) -> np.ndarray:
         """Turn standard deviations (..., n_features) into the user's units and order."""
-        values = self._to_user_order(_numpy(joint[..., : self.n_features]) * self.scale[self.order])
-        return np.where(self.informative, values, self.spread)
+        return self._written(joint, lambda values: values * self.scale, self.spread)
 
-    def _to_user_order(self, values: np.ndarray) -> np.ndarray:
-        out = np.empty_like(values)
-        out[..., self.order] = values
-        return out
+    def _written(self, joint: Tensor | np.ndarray, scaled: Any, otherwise: np.ndarray) -> np.ndarray:
+        """Numbers in the user's order, scaled; of columns that are not informative, something else."""
+        if isinstance(joint, Tensor):
+            joint = joint.detach().cpu().numpy()
+        values = joint[..., : self.n_features].reshape(-1, self.n_features)
+        out = np.empty(values.shape, dtype=np.float64)
+        for rows in row_slices(out.shape):
+            out[rows, self.order] = values[rows]
+            out[rows] = np.where(self.informative, scaled(out[rows]), otherwise)
+        return out.reshape(*joint.shape[:-1], self.n_features)
 
     def log_volume(self, blocks: Blocks) -> Tensor:
         """Log-density of each row lost to the scaling: the sum of log scale over observed entries, (n,)."""
@@ -329,12 +332,6 @@ def by_modality(value: Any, names: Iterable[Hashable], *, parameter: str, defaul
     return tuple(value.get(name, default) for name in names)
 
 
-def _numpy(values: Tensor | np.ndarray) -> np.ndarray:
-    if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
-    return values.astype(np.float64)
-
-
 def _deviation(matrix: np.ndarray, scale: np.ndarray, types: Sequence[ColumnType]) -> np.ndarray:
     """What errors of each column are measured in."""
     deviation = scale.copy()
@@ -349,23 +346,41 @@ def _deviation(matrix: np.ndarray, scale: np.ndarray, types: Sequence[ColumnType
     return deviation
 
 
-def _location_and_scale(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the observed entries of each column, and whether it varies.
+def _location_and_scale(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column's observed entries; whether there are any, and they vary.
 
     A column without observed entries has location 0 and scale 1; a constant one its value and scale 1.
     """
-    observed = ~np.isnan(matrix)
-    seen = observed.any(axis=0)
-    count = np.maximum(observed.sum(axis=0), 1)
-    values = np.where(observed, matrix, 0.0)
+    n_columns = matrix.shape[1]
+    count, largest, first = (
+        np.zeros(n_columns, dtype=np.int64),
+        np.zeros(n_columns),
+        np.full(n_columns, np.nan),
+    )
+    for part, observed in _parts(matrix):
+        count += observed.sum(axis=0)
+        largest = np.maximum(largest, np.abs(part).max(axis=0, where=observed, initial=0.0))
+        new = np.isnan(first) & observed.any(axis=0)
+        first[new] = part[observed.argmax(axis=0), np.arange(n_columns)][new]
+    seen, n = count > 0, np.maximum(count, 1)
     # in units of a power of two, which costs no accuracy: sums and squares then neither overflow nor vanish
-    unit = np.ldexp(1.0, np.frexp(np.abs(values).max(axis=0, initial=0.0))[1] - 1)
-    values /= unit
-    mean = values.sum(axis=0, dtype=np.float64) / count
-    deviation = np.where(observed, values - mean, 0.0)
-    scale = unit * np.sqrt(np.square(deviation).sum(axis=0) / count)
-    # the range, not the variance: that of a constant is of the size of the mean's rounding error
-    first = np.where(seen, values[observed.argmax(axis=0), np.arange(matrix.shape[1])], 0.0)
-    spread = np.abs(np.where(observed, values - first, 0.0)).max(axis=0, initial=0.0)
-    varies = spread > 4 * np.finfo(matrix.dtype).eps * np.abs(first)
-    return unit * np.where(varies, mean, first), np.where(varies, scale, 1.0), varies
+    unit = np.ldexp(1.0, np.frexp(largest)[1] - 1)
+    first = np.where(seen, first, 0.0) / unit
+    mean = sum((part / unit).sum(axis=0, where=observed) for part, observed in _parts(matrix)) / n
+    squares, spread = np.zeros(n_columns), np.zeros(n_columns)
+    for part, observed in _parts(matrix):
+        values = part / unit
+        squares += np.square(values - mean).sum(axis=0, where=observed)
+        # the range, not the variance: that of a constant is of the size of the mean's rounding error
+        spread = np.maximum(spread, np.abs(values - first).max(axis=0, where=observed, initial=0.0))
+    scale = unit * np.sqrt(squares / n)
+    fineness = np.finfo(np.float32 if matrix.dtype == np.float32 else np.float64).eps
+    varies = spread > 4 * fineness * np.abs(first)
+    return unit * np.where(varies, mean, first), np.where(varies, scale, 1.0), seen, varies
+
+
+def _parts(matrix: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of a matrix as float64, a part at a time, and which entries are observed."""
+    for rows in row_slices(matrix.shape):
+        part = matrix[rows].astype(np.float64)
+        yield part, ~np.isnan(part)

@@ -15,7 +15,6 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skmm._blocks.blocks import Blocks
 from skmm._blocks.containers import row_index, stack
 from skmm._blocks.layout import Layout
 from skmm._blocks.sequences import Steps
@@ -32,9 +31,9 @@ from skmm.inference.expectations import (
     summary,
 )
 from skmm.inference.likelihoods import importance_sampled_bound
+from skmm.inference.points import of_rows
 
 Moments = tuple[Tensor, Tensor]
-MAX_ORDERED = 256  # rows whose features do not depend on their order by as much as rounding
 
 
 class AnswersMixin(ReadingMixin, TransformerMixin):
@@ -116,14 +115,8 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
         return loc[..., : self._n_features_out].numpy(), scale[..., : self._n_features_out].numpy()
 
     def _latent_moments(self, blocks: Any, **how: Any) -> tuple[Tensor, Tensor]:
-        if not isinstance(blocks, Blocks) or blocks.n_rows > MAX_ORDERED:
-            with self._ready() as (network, device):
-                return latent_moments(network, blocks, device, **how)
-        order = blocks.order_by_content()
         with self._ready() as (network, device):
-            loc, scale = latent_moments(network, blocks.rows(order), device, **how)
-        back = order.argsort()
-        return loc[back], scale[back]
+            return of_rows(latent_moments, network, blocks, device, **how)
 
     def inverse_transform(self, Z: Any) -> Any:
         """Expected features of latent points.
@@ -186,7 +179,7 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
 
     def _moments(self, network: Any, blocks: Any, device: torch.device, **how: Any) -> tuple[Tensor, Tensor]:
         """Moments of all statistics given what is observed, both (n_samples, n_statistics)."""
-        mean, std = predictive_moments(network, blocks, device, n_draws=self.n_draws, **how)
+        mean, std = of_rows(predictive_moments, network, blocks, device, n_draws=self.n_draws, **how)
         return self._finite(mean, network.n_statistics), self._finite(std, network.n_statistics)
 
     def _predictive_values(self, blocks: Any, **how: Any) -> tuple[Tensor, Tensor]:
@@ -289,8 +282,13 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
 
     def _quantile_values(self, blocks: Any, levels: np.ndarray) -> Tensor:
         with self._ready() as (network, device):
-            quantiles = predictive_quantiles(
-                network, blocks, torch.tensor(levels), device, n_draws=self._n_quantile_draws
+            quantiles = of_rows(
+                predictive_quantiles,
+                network,
+                blocks,
+                device,
+                q=torch.tensor(levels),
+                n_draws=self._n_quantile_draws,
             )
             return self._moved(network, blocks, device, self._finite(quantiles))
 
@@ -317,8 +315,8 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
             bit-identical; flags and columns of whole numbers are rounded; categories are the most probable.
         """
         reading = self._read(X)
-        values, _ = self._predictive_values(reading.blocks)
-        return self._complete(reading, self.layout_.write(values))
+        values = self.layout_.write(self._predictive_values(reading.blocks)[0])
+        return self._complete(reading, values)
 
     def _complete(self, reading: Reading, values: np.ndarray) -> Any:
         """Put values where X has none."""
@@ -388,7 +386,7 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
         reading = self._read(X)
         blocks = reading.blocks
         with self._ready() as (network, device):
-            bound = self._bound(network, blocks, device, n_draws=self.n_draws)
+            bound = of_rows(self._bound, network, blocks, device, n_draws=self.n_draws)
             wrong = bound.isnan()
             if wrong.any():
                 raise ValueError(

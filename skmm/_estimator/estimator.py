@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_consistent_length
 from torch import nn
 
 from skmm._blocks.blocks import Blocks
-from skmm._blocks.containers import check_table, column_labels, column_types, to_matrix
+from skmm._blocks.containers import check_table, column_labels, column_types, row_slices, to_matrix
 from skmm._blocks.corruption import Dropout
 from skmm._blocks.layout import Layout
 from skmm._blocks.modalities import resolve_modalities
@@ -152,7 +152,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
         if targets is not None:
             check_consistent_length(matrix, targets.matrix)
             makers = [*makers, *targets.makers]
-        if np.isnan(matrix).all():
+        if all(np.isnan(matrix[rows]).all() for rows in row_slices(matrix.shape)):
             raise ValueError("Every entry of X is missing: there is nothing to learn from.")
         blocks = self._cut(layout.read(matrix, None if targets is None else targets.matrix), opened)
         _check_layer_sizes(self.hidden_layer_sizes)
@@ -170,6 +170,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
             network.importance_weighted = bool(getattr(objective, "importance_weighted", False))
             check_support(network, layout, matrix)
             train, held_out, early = self._split(blocks.with_data())
+            del blocks  # a copy of the whole table
             train = train.to(device)
             held_out = None if held_out is None else held_out.to(device)
             if continued:
@@ -196,7 +197,8 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
                 verbose=int(self.verbose),
             )
             completion = self._fit_completion(network, train, held_out, device)
-            density = self._fit_density(network, blocks.with_data(), device)
+            tables = [train] if held_out is None else [train, held_out]
+            density = self._fit_density(network, tables, device)
         self.module_ = network
         self.completion_ = completion
         self.latent_density_ = density
@@ -258,7 +260,7 @@ class MultimodalEstimator(ClassNamePrefixFeaturesOutMixin, AnswersMixin, Buildin
         """Learn what corrects the network's completions."""
         return None
 
-    def _fit_density(self, network: Any, blocks: Any, device: torch.device) -> Any:
+    def _fit_density(self, network: Any, tables: Sequence[Any], device: torch.device) -> Any:
         """Learn where latent points of new rows are drawn; None leaves that to the prior."""
         return None
 

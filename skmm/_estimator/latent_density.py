@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from inspect import signature
 from typing import Any
 
@@ -19,7 +20,7 @@ N_POINTS = 10_000  # to fit the density to, about; more only where there are mor
 MAX_DRAWS = 20  # of a row: what a few rows leave unsaid, more draws of them do not say
 
 
-def fit_density(density: Any, network: Any, blocks: Any, device: torch.device, seed: int) -> Any:
+def fit_density(density: Any, network: Any, tables: Sequence[Any], device: torch.device, seed: int) -> Any:
     """Fit a copy of a density to draws of the posterior of every row, from torch's current generator.
 
     Draws and not means: the posterior's mean varies less between rows than the latent variable does.
@@ -29,15 +30,19 @@ def fit_density(density: Any, network: Any, blocks: Any, device: torch.device, s
     density : estimator, or a class of one
         With ``fit`` and ``sample``. Whatever ``random_state`` it, or a part of it, has as None is set.
     network : Module
-    blocks : Blocks
+    tables : sequence of Blocks
         Rows, each of which holds something.
     device : device
     seed : int
         For the random states.
     """
-    n_draws = min(math.ceil(N_POINTS / blocks.n_rows), MAX_DRAWS)
+    n_draws = min(math.ceil(N_POINTS / sum(blocks.n_rows for blocks in tables)), MAX_DRAWS)
     with torch.no_grad():
-        points = [piece.code.flatten(0, 1).cpu() for piece in at_random(network, blocks, device, n_draws)]
+        points = [
+            piece.code.flatten(0, 1).cpu()
+            for blocks in tables
+            for piece in at_random(network, blocks, device, n_draws)
+        ]
     fitted = density() if isinstance(density, type) else clone(density, safe=False)
     _seed(fitted, as_random_state(seed))
     fitted.fit(torch.cat(points).double().numpy())

@@ -11,7 +11,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skmm._blocks.blocks import Blocks
-from skmm._blocks.containers import check_table, to_matrix
+from skmm._blocks.containers import check_table, row_slices, to_matrix
 from skmm._blocks.layout import Layout
 from skmm._blocks.sequences import Steps
 from skmm.probability.likelihoods.contract import Likelihood
@@ -110,6 +110,7 @@ def check_support(network: Any, layout: Layout, matrix: np.ndarray) -> None:
     for name, likelihood, columns in zip(layout.names, likelihoods, layout.columns, strict=True):
         if getattr(type(likelihood), "check", None) is Likelihood.check:  # any number will do
             continue
-        values = torch.from_numpy(matrix[:, columns].astype(np.float64))  # a copy
-        observed = ~values.isnan() & torch.from_numpy(layout.informative[columns])
-        likelihood.check(values, observed, name, [layout.labels[j] for j in columns])
+        for rows in row_slices(matrix.shape):
+            values = torch.from_numpy(matrix[rows][:, columns].astype(np.float64))
+            observed = ~values.isnan() & torch.from_numpy(layout.informative[columns])
+            likelihood.check(values, observed, name, [layout.labels[j] for j in columns])

@@ -63,12 +63,7 @@ def predictive_moments(
 
 @torch.no_grad()
 def predictive_quantiles(
-    network: Any,
-    blocks: Any,
-    q: Tensor,
-    device: torch.device,
-    *,
-    n_draws: int,
+    network: Any, blocks: Any, device: torch.device, *, q: Tensor, n_draws: int
 ) -> Tensor:
     """Quantiles of every entry given the observed ones, (n_quantiles, n, n_features).
 

@@ -20,6 +20,7 @@ from skmm.inference.importance import fixed_points, resampled_points
 from skmm.inference.nodes import PathNodes, fixed_nodes, rows_per_pass
 
 N_CANDIDATES = 512  # points of a row from which its draws are resampled, where points are weighted
+MAX_ORDERED = 256  # rows of a small table
 MAX_FLOATS = 2**23  # of one pass
 MAX_EVIDENCE = 2**25  # floats of what is known of whole sequences before the recurrence starts
 MIN_STEPS = 32  # of a piece: shorter ones would be all overhead
@@ -70,14 +71,32 @@ def assemble(pieces: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     -------
     Tensor of shape (..., n_rows of the table, n_numbers)
     """
-    found, positions = [], []
+    n_rows = sum(int((position >= 0).sum()) for position, _ in pieces)
+    found = None
     for position, values in pieces:
-        inside = (position >= 0).to(values.device)
         if position.ndim == 2:
             values = values.flatten(-3, -2)
-        found.append(values[..., inside.flatten(), :].cpu())
-        positions.append(position[position >= 0])
-    return torch.cat(found, dim=-2)[..., torch.cat(positions).argsort(), :]
+        if found is None:
+            found = values.new_empty(*values.shape[:-2], n_rows, values.shape[-1], device="cpu")
+        inside = position.flatten() >= 0
+        found[..., position.flatten()[inside], :] = values[..., inside.to(values.device), :].cpu()
+    assert found is not None
+    return found
+
+
+def of_rows(ask: Callable[..., Any], network: Any, blocks: Any, device: torch.device, **how: Any) -> Any:
+    """What ``ask(network, blocks, device, **how)`` says of each row, one Tensor or several.
+
+    Products of matrices round by the place of a row. Identical rows of small tables are asked for once, and
+    all in an order of their own: the answers are then the same to the last bit however rows are shuffled.
+    """
+    if not isinstance(blocks, Blocks) or blocks.n_rows > MAX_ORDERED:
+        return ask(network, blocks, device, **how)
+    distinct, place = blocks.distinct()
+    found = ask(network, distinct, device, **how)
+    several = found if isinstance(found, tuple) else (found,)
+    several = tuple(part.index_select(0 if part.ndim == 1 else -2, place) for part in several)
+    return several if isinstance(found, tuple) else several[0]
 
 
 def at_mean(network: Any, blocks: Any, device: torch.device, *, smooth: bool = True) -> Iterator[Piece]:

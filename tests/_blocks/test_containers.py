@@ -198,7 +198,7 @@ def test_every_container_is_read_as_numbers(name):
     X, numbers = TABLES[name]
     before = copy.deepcopy(X)
     matrix = read(X)
-    assert matrix.dtype in (np.float32, np.float64)
+    assert matrix.dtype.kind in "biuf"
     np.testing.assert_array_equal(matrix, numbers)
     assert is_unchanged(X, before)
 
@@ -209,6 +209,21 @@ def test_memmap(tmp_path):
     filled = fill(mapped, np.isnan(NUMBERS), np.zeros(NUMBERS.shape), types_of(mapped))
     assert type(filled) is np.ndarray
     np.testing.assert_array_equal(filled, np.nan_to_num(NUMBERS))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int16, np.uint8, bool])
+def test_large_files_are_not_copied(tmp_path, dtype):
+    """Whatever type their numbers have."""
+    mapped = memmap(np.arange(12).reshape(4, 3).astype(dtype), tmp_path / "X")
+    assert np.shares_memory(read(mapped), mapped)
+
+
+def test_infinity_is_found_in_every_part(monkeypatch):
+    monkeypatch.setattr("skmm._blocks.containers.ENTRIES_TOGETHER", 6)
+    X = np.zeros((7, 3))
+    X[5, 1] = -np.inf
+    with pytest.raises(ValueError, match="column 1 holds -inf in row 5"):
+        read(X)
 
 
 def test_names_and_number_of_columns_are_kept():

@@ -85,7 +85,7 @@ def test_expectations(factor, blocks, exact):
     np.testing.assert_allclose(mean, exact[0], atol=0.03)
     np.testing.assert_allclose(std, exact[1], rtol=0.03)
     q = torch.tensor([0.1, 0.5, 0.9])
-    quantiles = predictive_quantiles(network, blocks, q, CPU, n_draws=8192)
+    quantiles = predictive_quantiles(network, blocks, CPU, q=q, n_draws=8192)
     expected = stats.norm.ppf(q.numpy()[:, None, None], *exact)
     np.testing.assert_allclose(quantiles, expected, atol=0.06)
 
