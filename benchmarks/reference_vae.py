@@ -1,9 +1,10 @@
 """The model of MultimodalVAE as one would write it by hand for complete rows, and two loops that train it.
 
 Product of experts, normal likelihood with one learned scale per column, a hidden layer beside a linear path
-in every network: the architecture, the objective and the passes of the library's defaults. It knows nothing
-of missing values, dropout, other likelihoods or a changing step size; encoders are given as many inputs as
-the library's, half of which say that nothing is missing. The plain loop is the one of every tutorial, without
+in every network: the architecture, the objective and the passes of the library's defaults, dropout of
+modalities, cells and hidden units too, where rates are given. It knows nothing of rows with missing values,
+other likelihoods or a changing step size; encoders are given as many inputs as the library's, half of which
+say what is hidden. The plain loop is the one of every tutorial, without
 a DataLoader; the lean loop keeps all parameters in one tensor and does without an optimiser object.
 """
 
@@ -28,21 +29,40 @@ class ReferenceVAE(nn.Module):
         Number of columns of each modality.
     n_components : int
     n_hidden : int
+    modality_dropout, cell_dropout, dropout : float
+        Probability that an expert, an input or a hidden unit is dropped.
     """
 
-    def __init__(self, sizes: Sequence[int], n_components: int, n_hidden: int) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        n_components: int,
+        n_hidden: int,
+        *,
+        modality_dropout: float = 0.0,
+        cell_dropout: float = 0.0,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.sizes = list(sizes)
-        self.encoders = nn.ModuleList(Net(2 * size, n_hidden, 2 * n_components) for size in sizes)
-        self.decoders = nn.ModuleList(Net(n_components, n_hidden, size) for size in sizes)
+        self.modality_dropout, self.cell_dropout = modality_dropout, cell_dropout
+        self.encoders = nn.ModuleList(Net(2 * size, n_hidden, 2 * n_components, dropout) for size in sizes)
+        self.decoders = nn.ModuleList(Net(n_components, n_hidden, size, dropout) for size in sizes)
         self.log_scales = nn.ParameterList(torch.zeros(size) for size in sizes)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, both (n, n_components)."""
         weighted_mean, precision = 0.0, 1.0
         for part, encoder in zip(x.split(self.sizes, dim=1), self.encoders, strict=True):
-            raw, log_precision = encoder(torch.cat([part, torch.zeros_like(part)], dim=1)).chunk(2, dim=1)
+            if self.cell_dropout:
+                kept = (torch.rand_like(part) >= self.cell_dropout).float()
+                inputs = torch.cat([part * kept, 1 - kept], dim=1)
+            else:
+                inputs = torch.cat([part, torch.zeros_like(part)], dim=1)
+            raw, log_precision = encoder(inputs).chunk(2, dim=1)
             root = (0.5 * log_precision).exp()
+            if self.modality_dropout:
+                root = root * (torch.rand(len(x), 1) >= self.modality_dropout)
             weighted_mean = weighted_mean + raw * root
             precision = precision + root.square()
         return weighted_mean / precision, precision.rsqrt()

@@ -34,15 +34,16 @@ _NAMES = {
 class Net(nn.Module):
     """A hidden layer beside a linear path."""
 
-    def __init__(self, n_in: int, n_hidden: int, n_out: int) -> None:
+    def __init__(self, n_in: int, n_hidden: int, n_out: int, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.linear = nn.Linear(n_in, n_out)
         self.hidden = nn.Linear(n_in, n_hidden)
         self.last = nn.Linear(n_hidden, n_out, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, n_in) to (n, n_out)."""
-        return self.linear(x) + self.last(nn.functional.silu(self.hidden(x)))
+        return self.linear(x) + self.last(self.dropout(nn.functional.silu(self.hidden(x))))
 
 
 class ReferenceVRNN(nn.Module):

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from benchmarks.reference_vrnn import ReferenceVRNN
 from benchmarks.sequences import fit, make_parser, parse, report
 from skmm._blocks.blocks import Blocks, SequenceBlocks
+from skmm.training.adamw import FlatAdamW
 from skmm.training.batches import cut, shuffled_batches
 from skmm.training.objectives.bounds import ELBO
 
@@ -85,8 +86,20 @@ def difference(network: Any, reference: ReferenceVRNN, n_steps: int = 20) -> flo
     return float(((ours - theirs) / theirs).detach().abs())
 
 
+def library_step(network: nn.Module) -> Callable[[Blocks, Blocks], None]:
+    """Forward pass, backward pass, optimiser, as ``fit`` does them."""
+    optimizer = FlatAdamW(network, 1e-4, 0.01)
+
+    def step(inputs: Blocks, targets: Blocks) -> None:
+        optimizer.zero_grad()
+        library_loss(network, inputs, targets).backward()
+        optimizer.step(1.0)
+
+    return step
+
+
 def training_step(network: nn.Module, loss: Callable[..., Tensor]) -> Callable[[Blocks, Blocks], None]:
-    """Forward pass, backward pass, optimiser."""
+    """Forward pass, backward pass, optimiser, as one would write them."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
 
     def step(inputs: Blocks, targets: Blocks) -> None:
@@ -118,7 +131,7 @@ def run(
     off = difference(network, reference)
     if off > TOLERANCE:
         raise AssertionError(f"The two losses differ by {off:.1e}, relatively; they are not the same model.")
-    steps = training_step(network, library_loss), training_step(reference, reference_loss)
+    steps = library_step(network), training_step(reference, reference_loss)
     rows = []
     for n_steps in lengths:
         both = batch(BATCH, n_steps, seed)
@@ -148,7 +161,7 @@ def run_padding(
     values = torch.as_tensor(rng.normal(size=(int(lengths.sum()), sum(SIZES))), dtype=torch.float32)
     table = Blocks.from_joint(values, torch.ones_like(values, dtype=torch.bool), SIZES)
     sequences = SequenceBlocks.from_table(table, lengths)
-    step = training_step(library_network(seed, **parameters), library_loss)
+    step = library_step(library_network(seed, **parameters))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         ways = {

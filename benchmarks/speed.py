@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import os
 import subprocess
 import sys
 import time
@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.model_selection import GridSearchCV
 
 import skmm
 from benchmarks import sequence_speed
@@ -130,20 +130,24 @@ def samples_per_second(train: Callable[[int], Any], n_rows: int, n_epochs: int) 
 def fit_vae(
     sizes: Sequence[int], batch_size: int, n_rows: int, n_epochs: int, n_rounds: int
 ) -> Iterator[Line]:
-    """Training of tables: with nothing hidden, and with all that hides inputs and units."""
+    """Training of tables: with nothing hidden, and with all that hides inputs and units.
+
+    The latter beside the plain loop that hides nothing, and beside the one that hides as much.
+    """
     X, modalities = rows_of(n_rows, sizes)
     x = torch.as_tensor((X - X.mean(0)) / X.std(0), dtype=torch.float32)
 
     def ours(n_epochs: int, **parameters: Any) -> None:
         estimator(modalities, batch_size=batch_size, max_iter=n_epochs, **parameters).fit(X)
 
-    def by_hand(loop: Callable[..., None], n_epochs: int) -> None:
-        loop(ReferenceVAE(sizes, N_COMPONENTS, N_HIDDEN), x, batch_size, n_epochs)
+    def by_hand(loop: Callable[..., None], n_epochs: int, **rates: float) -> None:
+        loop(ReferenceVAE(sizes, N_COMPONENTS, N_HIDDEN, **rates), x, batch_size, n_epochs)
 
     tasks = {
         "nothing hidden": ours,
         "all dropout": partial(ours, **ALL_HIDDEN),
         "plain loop": partial(by_hand, plain_loop),
+        "plain loop, all dropout": partial(by_hand, plain_loop, **ALL_HIDDEN),
         "lean loop": partial(by_hand, lean_loop),
     }
     for task in tasks.values():
@@ -152,10 +156,13 @@ def fit_vae(
         {name: partial(samples_per_second, task, n_rows, n_epochs) for name, task in tasks.items()}, n_rounds
     )
     width = " + ".join(map(str, sizes)) if len(sizes) < 4 else f"{len(sizes)} x {sizes[0]}"
-    for ours_name in ("nothing hidden", "all dropout"):
+    for ours_name, against in (
+        ("nothing hidden", ("plain loop", "lean loop")),
+        ("all dropout", ("plain loop", "plain loop, all dropout")),
+    ):
         what = f"fit, {width} columns, batch {batch_size}, {ours_name}"
-        against = ("plain loop", "lean loop")
-        yield from lines(found, what, "rows/s", ours_name, against, targets=(0.9, None))
+        targets = [None if name == "lean loop" else 0.9 for name in against]
+        yield from lines(found, what, "rows/s", ours_name, against, targets=targets)
 
 
 def fit_vrnn(n_steps: int, n_repetitions: int) -> Iterator[Line]:
@@ -219,22 +226,6 @@ def growth(n_rows: int) -> Iterator[Line]:
     yield Line(f"transform, {n_rows} rows", "s", many, "ten times a tenth", 10 * few, 10 * few / many)
 
 
-def search(n_rounds: int) -> Iterator[Line]:
-    """A search of small fits, in one process and in two."""
-    X, modalities = rows_of(300, (10, 10))
-
-    def of(n_jobs: int) -> None:
-        model = estimator(modalities, max_iter=20)
-        grid = {"beta": [0.1, 0.3, 1.0], "n_components": [4, 8]}
-        GridSearchCV(model, grid, cv=3, n_jobs=n_jobs).fit(X)
-
-    of(2)  # starts the processes
-    found = in_turns({f"n_jobs={n}": partial(seconds, partial(of, n)) for n in (2, 1)}, n_rounds)
-    yield from lines(
-        found, "GridSearchCV, 18 small fits, n_jobs=2", "s", "n_jobs=2", ["n_jobs=1"], less_is_better=True
-    )
-
-
 # --- processes -----------------------------------------------------------------------------------------
 
 IMPORT_OURS = "import torch, sklearn.base, time; start = time.perf_counter(); import skmm"
@@ -254,16 +245,16 @@ plain_loop(ReferenceVAE((240, 76), N_COMPONENTS, N_HIDDEN), x, 128, 10)
 """
 
 
-def in_new_process(code: str) -> float:
+def in_new_process(code: str, threads: int = 1) -> float:
     """The number that a code prints in a process of its own."""
-    return float(
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    )
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-c", code]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
 
 
-def seconds_of(code: str) -> float:
+def seconds_of(code: str, threads: int = 1) -> float:
     """Time from ``start``, which the code takes, to its end."""
-    return in_new_process(f"{code}\nprint(time.perf_counter() - start)")
+    return in_new_process(f"{code}\nprint(time.perf_counter() - start)", threads)
 
 
 def first_times(n_rounds: int) -> Iterator[Line]:
@@ -281,24 +272,83 @@ def first_times(n_rounds: int) -> Iterator[Line]:
     yield from lines(found, what, "s", "ours", ["plain loop"], less_is_better=True)
 
 
+SEARCH = """
+import torch
+torch.set_num_threads({n_threads})
+from benchmarks.speed import *
+X, modalities = rows_of(300, (10, 10))
+grid = {{"beta": [0.1, 0.3, 1.0], "n_components": [4, 8]}}
+search = GridSearchCV(estimator(modalities, max_iter=20), grid, cv=3, n_jobs={n_jobs})
+search.fit(X)  # starts the processes
+start = time.perf_counter()
+search.fit(X)
+"""
+
+
+def search(n_rounds: int) -> Iterator[Line]:
+    """A search of small fits, in one process and in two, with one thread of torch's and with two."""
+    tasks = {
+        f"n_jobs={n_jobs}, {n_threads} thread(s)": partial(
+            seconds_of, SEARCH.format(n_jobs=n_jobs, n_threads=n_threads), threads=n_threads
+        )
+        for n_jobs in (1, 2)
+        for n_threads in (1, 2)
+    }
+    found = in_turns(tasks, n_rounds)
+    first, *others = tasks
+    for name in others:
+        what = f"GridSearchCV, 18 small fits, {name}"
+        yield from lines(found, what, "s", name, [first], less_is_better=True)
+
+
 PEAK = """
 from benchmarks.speed import *
-rows_of(100, (20, 20)); estimator(None, max_iter=1).fit(np.zeros((50, 4)) + np.arange(50)[:, None])
+import tempfile
+rows_of(100, (20, 20))
+estimator(None, max_iter=1).fit(np.zeros((50, 4)) + np.arange(50)[:, None])
 X = np.random.RandomState(0).standard_normal(({n_rows}, 200)).astype(np.float32)
-before = peak()
-vae = estimator({{"a": slice(0, 100), "b": slice(100, 200)}}, max_iter=1, batch_size=1024).fit(X)
-vae.transform(X)
-print((peak() - before) / X.nbytes)
+n_bytes = X.nbytes
+with tempfile.NamedTemporaryFile() as file:
+    if {mapped}:
+        X.tofile(file)
+        del X
+        X = np.memmap(file.name, dtype=np.float32, mode="r", shape=({n_rows}, 200))
+    forget_peak()
+    before = peak()
+    vae = estimator(
+        {{"a": slice(0, 100), "b": slice(100, 200)}}, max_iter=1, batch_size=1024, early_stopping={early}
+    ).fit(X)
+    vae.{method}(X)
+    print((peak() - before) / n_bytes)
 """
 
 
 def peak() -> float:
-    """Of the memory of this process so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+    """Of the memory of this process since :func:`forget_peak`, in bytes; pages of files count."""
+    status = Path("/proc/self/status").read_text()
+    return 1024.0 * int(status.split("VmHWM:")[1].split()[0])
+
+
+def forget_peak() -> None:
+    """Count from the memory that is used now (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def memory(n_rows: int) -> Iterator[Line]:
-    """Peak memory of fit and transform beyond the data, in units of the data in float32."""
-    times = in_new_process(PEAK.format(n_rows=n_rows))
-    what = f"peak memory of fit and transform, {n_rows} x 200"
-    yield Line(what, "times the data", times, "the data", 1.0, 1 / times if times > 0 else float("nan"))
+    """Peak memory of fit and of an answer beyond the data, in units of the data in float32."""
+    for what, settings in (
+        ("fit and transform", {"method": "transform"}),
+        ("fit with early stopping and transform", {"method": "transform", "early": True}),
+        ("fit and impute", {"method": "impute"}),
+        ("fit and transform of a mapped file, its pages too,", {"method": "transform", "mapped": True}),
+    ):
+        code = PEAK.format(n_rows=n_rows, **({"early": False, "mapped": False} | settings))
+        times = in_new_process(code)
+        yield Line(
+            f"peak memory of {what} {n_rows} x 200",
+            "times the data",
+            times,
+            "the data",
+            1.0,
+            1 / times if times > 0 else float("nan"),
+        )
