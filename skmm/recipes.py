@@ -141,11 +141,11 @@ RECIPES: dict[str, Recipe] = {
     ),
     "crmvae": Recipe(
         "Suzuki and Matsuo (2023), Mitigating the Limitations of Multimodal VAEs",
-        {"fusion": "poe", "objective": CRMVAE()},
+        {"fusion": "poe", "objective": CRMVAE(), **ASKED_IN_PART},
         "reconstructions from all and from each modality, posteriors coordinated",
         "completion from any single modality",
         "likelihoods are to be compared: it is no bound of them",
-        "the prior is an expert of every product",
+        f"the prior is an expert of every product; {HIDDEN}",
     ),
     "jmvae": Recipe(
         "Suzuki, Nakayama and Matsuo (2016), Joint Multimodal Learning with Deep Generative Models",
