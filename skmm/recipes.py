@@ -203,7 +203,13 @@ RECIPES: dict[str, Recipe] = {
     ),
     "miwae": Recipe(
         "Mattei and Frellsen (2019), MIWAE: Deep Generative Modelling and Imputation of Incomplete Data Sets",
-        {"fusion": "joint", "objective": IWAE(20), "likelihood": "student_t", **ASKED_IN_PART},
+        {
+            "fusion": "joint",
+            "objective": IWAE(20),
+            "likelihood": "student_t",
+            "learning_rate_init": 0.003,  # at the default, digits in three modalities were hardly learned
+            **ASKED_IN_PART,
+        },
         "importance-weighted bound of what is observed",
         "single cells are missing, several explanations of one row",
         "time matters: it takes many latent points of every row",
