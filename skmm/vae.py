@@ -131,6 +131,8 @@ class MultimodalVAE(LatentsMixin, MultimodalEstimator):
     learning_rate_init : float, default=0.01
         Peak of the one-cycle learning rate of AdamW.
     weight_decay : float, default=0.01
+        Of AdamW. Far more, such as 1, keeps networks of wide modalities from learning by heart which images
+        or recordings stand in one row, where few rows hold them.
     early_stopping : bool or "auto", default="auto"
         Whether to set validation rows aside, keep the weights that score best on them, and stop when they
         have not improved for long. "auto" does so where at least 20 validation rows hold data.

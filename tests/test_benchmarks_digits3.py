@@ -114,8 +114,19 @@ def test_summary_takes_the_worst_direction(digits, vae):
     found = digits3.table(vae, digits)
     found.insert(0, "given", found.index)
     runs = pd.concat([found.assign(model="one", seed=seed, seconds=1.0) for seed in (0, 1)])
-    summary = digits3.summary(runs, means)
+    summary = digits3.summary(runs, {0: means, 1: means})
     worst = max(found.loc[given, "farsi"] for given in ("kannada", "speech", "kannada + speech"))
     assert summary["farsi / mean of all"].tolist() == pytest.approx([worst / means.loc["all", "farsi"]])
     assert summary["label, of all (sd)"].tolist() == [0.0]
     assert summary["label, of one"].item() == pytest.approx(found["accuracy"].iloc[:3].mean())
+
+
+def test_summary_divides_every_seed_by_the_means_of_its_own_rows(digits, vae):
+    means, _ = digits3.attainable(digits)
+    found = digits3.table(vae, digits)
+    found.insert(0, "given", found.index)
+    runs = pd.concat([found.assign(model="one", seed=seed, seconds=1.0) for seed in (3, 4)])
+    alone = digits3.summary(runs[runs["seed"] == 3], {3: means})["farsi / mean of all"].item()
+    both = digits3.summary(runs, {3: means, 4: 2 * means})  # as if the other seed's rows were twice as hard
+    assert both["farsi / mean of all"].item() == pytest.approx(0.75 * alone)
+    assert both["farsi / mean of all (sd)"].item() == pytest.approx(alone / 8**0.5)

@@ -33,7 +33,7 @@ def importance_sampled_bound(network: Any, blocks: Blocks, device: torch.device,
     bounds = []
     for rows, position in passes(network, blocks, n_draws, device):
         posterior = checked_posterior(network, rows)
-        _, log_weights = fixed_points(network, rows, posterior, n_draws, device)
+        log_weights = fixed_points(network, rows, posterior, n_draws, device).log_weights
         bound = torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))
         bounds.append((position, torch.where(rows.present.any(0), bound, 0.0)[:, None]))
     return assemble(bounds)[:, 0]

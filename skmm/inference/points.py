@@ -124,9 +124,9 @@ def at_nodes(
 ) -> Iterator[Piece]:
     """Fixed points, the same in every call and whatever rows there are beside.
 
-    Where training made the posterior a proposal, the points are weighted by what was observed; elsewhere
-    they count alike. (Weights are no cure for a posterior that is merely imprecise: on real tables hardly
-    a point of 64 would be left.)
+    Where training made the posterior a proposal, the points are weighted by what was observed, as far as
+    enough of them keep a weight; elsewhere they count alike. (Weights are no cure for a posterior that is
+    merely imprecise: on real tables hardly a point of 64 would be left.)
     """
     if isinstance(blocks, SequenceBlocks):
 
@@ -140,9 +140,9 @@ def at_nodes(
     for rows, position in passes(network, blocks, n_draws, device):
         posterior = checked_posterior(network, rows)
         if network.importance_weighted:
-            code, log_weights = fixed_points(network, rows, posterior, n_draws, device)
-            weights = log_weights.softmax(0, dtype=torch.float64).to(code.dtype)
-            yield Piece(rows, code, weights, points.level, posterior, position)
+            weighted = fixed_points(network, rows, posterior, n_draws, device)
+            weights = weighted.shares().to(weighted.z.dtype)
+            yield Piece(rows, weighted.z, weights, points.level, posterior, position)
         else:
             code = posterior.at(points.noise, points.part)
             yield Piece(rows, code, None, points.level, posterior, position)

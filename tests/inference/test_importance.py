@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import optimize, special, stats
 from torch import nn
 
 from skmm import IWAE, MultimodalVAE
@@ -11,6 +11,7 @@ from skmm._blocks.blocks import Blocks
 from skmm._torch import isolated_rng
 from skmm.inference.draws import draw_completions
 from skmm.inference.expectations import predictive_moments, predictive_quantiles
+from skmm.inference.importance import MIN_EFFECTIVE, WeightedPoints
 from skmm.networks.vae import VAENetwork
 from skmm.probability.fusion import FUSIONS
 from skmm.probability.likelihoods.registry import LIKELIHOODS
@@ -126,3 +127,41 @@ def test_a_row_does_not_depend_on_its_neighbours(blocks):
     together, _ = predictive_moments(network, blocks, CPU, n_draws=64)
     apart = [predictive_moments(network, blocks.rows(slice(i, i + 1)), CPU, n_draws=64)[0] for i in range(3)]
     np.testing.assert_allclose(together, torch.cat(apart), atol=1e-6)
+
+
+def weighted(log_weights, log_start):
+    return WeightedPoints(
+        torch.zeros(len(log_weights), 1, 2), *map(torch.as_tensor, (log_weights, log_start))
+    )
+
+
+def test_exact_weights_where_enough_points_keep_one():
+    log_weights = np.random.RandomState(0).normal(size=(64, 3))
+    shares = weighted(log_weights, np.zeros((64, 3))).shares()
+    np.testing.assert_allclose(shares, special.softmax(log_weights, axis=0), rtol=1e-12)
+
+
+def test_elsewhere_they_are_on_the_way_from_the_posterior_as_far_as_enough_points_keep_one():
+    rng = np.random.RandomState(0)
+    start, exact = rng.normal(scale=0.1, size=(64, 2)), rng.normal(scale=(0.5, 300.0), size=(64, 2))
+
+    def on_the_way(t):
+        return special.softmax((1 - t) * start[:, 1] + t * exact[:, 1])
+
+    t = optimize.brentq(lambda t: 1 / np.square(on_the_way(t)).sum() - MIN_EFFECTIVE, 0, 0.1)
+    shares = weighted(exact, start).shares().numpy()
+    np.testing.assert_allclose(shares[:, 1], on_the_way(t), rtol=1e-4)
+    np.testing.assert_allclose(shares[:, 0], special.softmax(exact[:, 0]))  # the other row is left alone
+
+
+def test_a_point_that_is_impossible_has_no_weight():
+    log_weights = np.array([[0.0], [-np.inf], [0.0], [-2000.0]] * 16)
+    shares = weighted(log_weights, np.zeros((64, 1))).shares().numpy()
+    np.testing.assert_allclose(shares, np.exp(log_weights) / 32)
+
+
+@pytest.mark.parametrize("n_draws", [1, 2, 5])
+def test_few_points(n_draws):
+    shares = weighted(np.arange(n_draws)[:, None] * 1000.0, np.zeros((n_draws, 1))).shares().numpy()
+    assert np.isfinite(shares).all()
+    assert shares.sum() == pytest.approx(1)
