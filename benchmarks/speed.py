@@ -274,6 +274,7 @@ def first_times(n_rounds: int) -> Iterator[Line]:
 
 SEARCH = """
 import torch
+from sklearn.model_selection import GridSearchCV
 torch.set_num_threads({n_threads})
 from benchmarks.speed import *
 X, modalities = rows_of(300, (10, 10))
@@ -316,7 +317,8 @@ with tempfile.NamedTemporaryFile() as file:
     forget_peak()
     before = peak()
     vae = estimator(
-        {{"a": slice(0, 100), "b": slice(100, 200)}}, max_iter=1, batch_size=1024, early_stopping={early}
+        {{"a": slice(0, 100), "b": slice(100, 200)}},
+        max_iter=1, batch_size=1024, early_stopping={early}, n_draws=2,
     ).fit(X)
     vae.{method}(X)
     print((peak() - before) / n_bytes)
