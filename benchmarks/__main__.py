@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,6 +61,13 @@ def cases(short: bool) -> dict[str, Callable[[], Iterator[Line]]]:
     }
 
 
+def report(rows: Sequence[dict[str, Any]], versions: Mapping[str, str]) -> str:
+    """The lines as a table, and what they were measured on."""
+    table = pd.DataFrame(rows)
+    table["target"] = table["target"].map(lambda target: "" if pd.isna(target) else f"{target:g}")
+    return f"{markdown(table)}\n\n{', '.join(f'{key} {value}' for key, value in versions.items())}"
+
+
 def main() -> None:
     """Time all, and report."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
@@ -75,21 +84,20 @@ def main() -> None:
         for line in case():
             found.append(line)
             print(f"{line.what}: {line.ratio:.2f} of {line.against}", flush=True)
-    table = pd.DataFrame([line.row() for line in found])
-    shown = markdown(table.assign(target=table["target"].map(lambda x: "" if pd.isna(x) else f"{x:g}")))
+    rows = [line.row() for line in found]
     versions = {
         "skmm": skmm.__version__,
         "torch": torch.__version__,
         "scikit-learn": sklearn.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} thread(s)",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s)",
     }
-    print(f"\n{shown}\n\n{', '.join(f'{key} {value}' for key, value in versions.items())}")
+    shown = report(rows, versions)
+    print(f"\n{shown}")
     if arguments.out is not None:
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "speed.md").write_text(shown + "\n")
-        rows = [line.row() for line in found]
         (arguments.out / "speed.json").write_text(json.dumps({"versions": versions, "lines": rows}, indent=1))
 
 

@@ -30,7 +30,7 @@ extensions = [
     "mathml",
 ]
 root_doc = "index"
-exclude_patterns = ["_build", "_ext", "_templates", "auto_examples/*.ipynb", "auto_examples/*.py"]
+exclude_patterns = ["_build", "figures", "_ext", "_templates", "auto_examples/*.ipynb", "auto_examples/*.py"]
 templates_path = ["_templates"]
 highlight_language = "python"
 nitpicky = True

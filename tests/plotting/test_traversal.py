@@ -43,7 +43,7 @@ def test_components_that_change_most_come_first_into_the_picture():
     rng = np.random.RandomState(0)
     z = rng.normal(size=(400, 3))
     X = z @ rng.normal(size=(3, 8)) + 0.1 * rng.normal(size=(400, 8))
-    vae = skmm.MultimodalVAE(8, beta=0.5, max_iter=60, random_state=0).fit(X)
+    vae = skmm.MultimodalVAE(8, beta=1.0, max_iter=60, random_state=0).fit(X)
     display = LatentTraversalDisplay.from_estimator(vae)
     assert len(display.lines_) == 5
     size = [np.abs(vae.inverse_transform(points(k, [-2, 2], 8)) - X.mean(axis=0)).mean() for k in range(8)]
