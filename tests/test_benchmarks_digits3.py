@@ -28,8 +28,8 @@ def digits():
 
 @pytest.fixture(scope="module")
 def vae(digits):
-    settings = {"n_components": 2, "hidden_layer_sizes": (8,), "batch_size": 30}
-    return digits3.fit(settings, digits, epochs=60, seed=0)
+    settings = {"n_components": 2, "hidden_layer_sizes": (8,), "batch_size": 30, "weight_decay": 0.01}
+    return digits3.fit(settings, digits, epochs=150, seed=0)
 
 
 def test_cross_entropy_against_torch():

