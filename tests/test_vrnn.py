@@ -128,6 +128,25 @@ def test_more_particles_give_a_tighter_bound(circles):
     assert few < many
 
 
+def test_answers_do_not_depend_on_the_order_of_sequences():
+    """To the last bit where there are few, also where they are alike: products of matrices round by place."""
+    rng = np.random.RandomState(0)
+    X = [rng.normal(size=(n, 5)) for n in rng.randint(1, 7, size=40)]
+    for sequence in X:
+        sequence[rng.uniform(size=sequence.shape) < 0.2] = np.nan
+    X[30:] = X[:10]
+    vrnn = skmm.MultimodalVRNN(2, max_iter=2, n_draws=8, random_state=0).fit(X)
+    order = rng.permutation(40)
+    shuffled = [X[i] for i in order]
+    features, scores = vrnn.transform(X), vrnn.score_samples(X)
+    np.testing.assert_array_equal(features[30:], features[:10])
+    np.testing.assert_array_equal(vrnn.transform(shuffled), features[order])
+    np.testing.assert_array_equal(vrnn.score_samples(shuffled), scores[order])
+    completed = vrnn.predict(X)
+    for found, i in zip(vrnn.predict(shuffled), order, strict=True):
+        np.testing.assert_array_equal(found, completed[i])
+
+
 def test_unimodal_objective():
     """Every modality's encoder completes the other one, without dropout."""
     X, _ = turning_points(300, 4)
