@@ -82,10 +82,11 @@ class Dropout(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return x
-        kept = random_mask(x.shape, self.rate, x.device, x.dtype)
-        return x * kept.mul_(1 / (1 - self.rate))
+        return x * self.factors(x) if self.training else x
+
+    def factors(self, x: Tensor) -> Tensor:
+        """Draw what units are multiplied by: 0 where dropped, and elsewhere what makes up for it."""
+        return random_mask(x.shape, self.rate, x.device, x.dtype).mul_(1 / (1 - self.rate))
 
     def extra_repr(self) -> str:
         return f"{self.rate}"

@@ -145,15 +145,15 @@ class ModalNetwork(nn.Module):
 
     def encode(self, inputs: Sequence[Tensor], blocks: Blocks) -> Tensor:
         """What the encoders return, of absent modalities too, (n_modalities, ..., n_encoded)."""
-        raw = []
-        for encoder, likelihood, sees_mask, seen, observed in zip(
-            self.encoders, self.likelihoods, self.sees_mask, inputs, blocks.observed, strict=True
-        ):
-            if sees_mask:
-                raw.append(encoder(seen))
-            else:
-                raw.append(self._where_present(encoder, seen[..., : likelihood.n_inputs], observed.any(-1)))
-        return torch.stack(raw)
+        return torch.stack([self.encode_one(modality, seen, blocks) for modality, seen in enumerate(inputs)])
+
+    def encode_one(self, modality: int, seen: Tensor, blocks: Blocks) -> Tensor:
+        """What the encoder of one modality returns, (..., n_encoded)."""
+        encoder = self.encoders[modality]
+        if self.sees_mask[modality]:
+            return encoder(seen)
+        features = seen[..., : self.likelihoods[modality].n_inputs]
+        return self._where_present(encoder, features, blocks.observed[modality].any(-1))
 
     def _where_present(self, encoder: nn.Module, inputs: Tensor, present: Tensor) -> Tensor:
         """Give a user's encoder only the rows that have its modality.
@@ -170,13 +170,22 @@ class ModalNetwork(nn.Module):
             return raw.masked_scatter(present[..., None], encoder(rows.repeat(2, 1))[:1])
         return raw.masked_scatter(present[..., None], encoder(rows))
 
-    def experts(self, blocks: Blocks, inputs: tuple[Tensor, ...] | None = None) -> Experts:
-        """Each modality's expert, those of absent modalities too, and what they were made from."""
+    def experts(
+        self, blocks: Blocks, inputs: tuple[Tensor, ...] | None = None, raw: Tensor | None = None
+    ) -> Experts:
+        """Each modality's expert, those of absent modalities too, and what they were made from.
+
+        Parameters
+        ----------
+        blocks : Blocks
+        inputs, raw : optional
+            What :meth:`inputs` and :meth:`encode` return, where this is known already.
+        """
         inputs = self.inputs(blocks) if inputs is None else inputs
         prior = self.natural_prior()
         if not self.encoders:  # the fusion rule does without
             return Experts(None, prior, self.family, inputs=inputs)
-        raw = self.encode(inputs, blocks)
+        raw = self.encode(inputs, blocks) if raw is None else raw
         return Experts(self.family.natural(raw), prior, self.family, raw, inputs)
 
     def decode(self, code: Tensor) -> tuple[Distribution, ...]:

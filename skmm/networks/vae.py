@@ -117,8 +117,10 @@ class VAENetwork(ModalNetwork):
     def natural_prior(self) -> Tensor:
         return self.prior.natural()
 
-    def experts(self, blocks: Blocks, inputs: tuple[Tensor, ...] | None = None) -> Experts:
-        experts = super().experts(blocks, inputs)
+    def experts(
+        self, blocks: Blocks, inputs: tuple[Tensor, ...] | None = None, raw: Tensor | None = None
+    ) -> Experts:
+        experts = super().experts(blocks, inputs, raw)
         if self.told is not None:  # natural parameters of 0 tell nothing
             told = self.told.repeat(1, experts.natural.shape[-1] // self.n_components)
             told = told.view(len(told), *[1] * (experts.natural.ndim - 2), -1)
@@ -127,15 +129,15 @@ class VAENetwork(ModalNetwork):
             return experts
         return replace(experts, family=self.prior.multiplied(experts.family))
 
-    def posterior(self, blocks: Blocks) -> Any:
-        return self.fusion(blocks, self.experts(blocks), blocks.present)
+    def posterior(self, blocks: Blocks, raw: Tensor | None = None) -> Any:
+        return self.fusion(blocks, self.experts(blocks, raw=raw), blocks.present)
 
     def central(self, blocks: Blocks) -> Tensor:
         return self.posterior(blocks).mean
 
-    def infer(self, blocks: Blocks, n_draws: int) -> Latent:
-        """Draw latent points given what is observed."""
-        posterior = self.posterior(blocks)
+    def infer(self, blocks: Blocks, n_draws: int, raw: Tensor | None = None) -> Latent:
+        """Draw latent points given what is observed; ``raw`` is what the encoders return, where known."""
+        posterior = self.posterior(blocks, raw)
         return Latent(posterior.rsample(n_draws), posterior, self.prior)
 
     def infer_parts(self, posterior: Any, part: Tensor, row: Tensor, n_draws: int) -> Latent:

@@ -16,6 +16,7 @@ from skmm.training.adamw import FlatAdamW
 from skmm.training.batches import n_batches, training_batches
 from skmm.training.objectives.contract import Objective, Terms
 from skmm.training.schedules import Schedule, one_cycle, warmup_end
+from skmm.training.written_out import value_and_pullback
 
 MAX_WATCHED = 20  # times
 MAX_VALIDATIONS = 100  # small tables have more epochs than it pays to validate after
@@ -127,11 +128,11 @@ def fit_network(
             network.train()
             for inputs, targets in training_batches(network, blocks, batch_size, corruption):
                 progress = step / last_step
-                terms = objective(network, inputs, targets, beta(progress))
+                terms, pull = value_and_pullback(objective, network, inputs, targets, beta(progress))
                 if on_cpu and not math.isfinite(terms.loss.detach()):
                     _raise_not_finite(network, inputs, terms, epoch)
                 optimizer.zero_grad()
-                terms.loss.backward()
+                pull()
                 optimizer.step(one_cycle(progress))
                 row = torch.cat([terms.loss.detach()[None], terms.reconstruction, terms.kl]) * targets.n_rows
                 totals = row if totals is None else totals + row
