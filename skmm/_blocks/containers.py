@@ -374,8 +374,8 @@ def to_matrix(
     ValueError, TypeError
         If a column holds something else than in ``fit``, or infinity.
     """
-    if isinstance(table, np.ndarray) and not any(kind.n_categories for kind in types):
-        matrix, labels = table, tuple(range(table.shape[1]))
+    if not any(kind.n_categories for kind in types) and _is_one_array(table):
+        matrix, labels = np.asarray(table), column_labels(table)  # of a frame too, without a copy
     else:
         frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table, copy=False)
         matrix, labels = np.empty(frame.shape, dtype=np.float64), tuple(frame.columns)
@@ -383,6 +383,14 @@ def to_matrix(
             matrix[:, position] = kind.read(column, label, handle_unknown)
     _check_finite(matrix, labels)
     return matrix
+
+
+def _is_one_array(table: pd.DataFrame | np.ndarray) -> bool:
+    """Tell whether all columns hold real numbers of the same type of numpy's."""
+    if isinstance(table, np.ndarray):
+        return True
+    first = table.dtypes.iloc[0]
+    return isinstance(first, np.dtype) and first.kind in "biuf" and bool((table.dtypes == first).all())
 
 
 def _readable(X: Any) -> Any:

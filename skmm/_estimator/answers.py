@@ -31,7 +31,7 @@ from skmm.inference.expectations import (
     summary,
 )
 from skmm.inference.likelihoods import importance_sampled_bound
-from skmm.inference.points import of_rows
+from skmm.inference.points import in_parts, of_rows
 
 Moments = tuple[Tensor, Tensor]
 
@@ -168,24 +168,33 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
             the root of p (1 - p), where p is its probability.
         """
         reading = self._read(X)
-        return self._expected(reading.opened, *self._predictive_values(reading.blocks), return_std)
+        return self._expected(reading.opened, *self._predictive_values(reading.blocks, return_std))
 
-    def _expected(self, opened: Steps, mean: Tensor, std: Tensor, return_std: bool) -> Any:
-        """Expected values, and perhaps deviations, in the container of X."""
-        expected = opened.join(self.layout_.wrap(self.layout_.write(mean), opened.table))
-        if not return_std:
+    def _expected(self, opened: Steps, mean: Tensor, std: Tensor | None) -> Any:
+        """Expected values, and deviations where there are some, in the container of X."""
+        layout, table = self.layout_, opened.table
+        expected = opened.join(layout.wrap(layout.write(mean, layout.dtype), table))
+        if std is None:
             return expected
-        return expected, opened.join(self.layout_.wrap_numbers(self.layout_.write_scale(std), opened.table))
+        return expected, opened.join(layout.wrap_numbers(layout.write_scale(std, layout.dtype), table))
 
     def _moments(self, network: Any, blocks: Any, device: torch.device, **how: Any) -> tuple[Tensor, Tensor]:
         """Moments of all statistics given what is observed, both (n_samples, n_statistics)."""
         mean, std = of_rows(predictive_moments, network, blocks, device, n_draws=self.n_draws, **how)
         return self._finite(mean, network.n_statistics), self._finite(std, network.n_statistics)
 
-    def _predictive_values(self, blocks: Any, **how: Any) -> tuple[Tensor, Tensor]:
-        """Value and standard deviation of every entry, both (n_samples, n_features)."""
+    def _predictive_values(
+        self, blocks: Any, return_std: bool = False, **how: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """Value of every entry, and its standard deviation where wanted, both (n_samples, n_features)."""
         with self._ready() as (network, device):
-            return self._completed(network, blocks, self._network_values(network, blocks, device, **how))
+
+            def ask(part: Any) -> Tensor:
+                moments = self._network_values(network, part, device, **how)
+                return torch.stack(self._completed(network, part, moments)[: 2 if return_std else 1])
+
+            found = in_parts(ask, blocks, n_draws=2)
+        return found[0], found[1] if return_std else None
 
     def _network_values(self, network: Any, blocks: Any, device: torch.device, **how: Any) -> Moments:
         """The same, from the network alone."""
@@ -240,7 +249,7 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
     def _probabilities(self, blocks: Any) -> dict[int, Tensor]:
         """Probabilities of the categories of each column that has some, by its position; targets last."""
         with self._ready() as (network, device):
-            mean, _ = self._moments(network, blocks, device)
+            mean = in_parts(lambda part: self._moments(network, part, device)[0], blocks)
         found: dict[int, Tensor] = {}
         for likelihood, columns, part in zip(
             self.module_.likelihoods,
@@ -282,15 +291,13 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
 
     def _quantile_values(self, blocks: Any, levels: np.ndarray) -> Tensor:
         with self._ready() as (network, device):
-            quantiles = of_rows(
-                predictive_quantiles,
-                network,
-                blocks,
-                device,
-                q=torch.tensor(levels),
-                n_draws=self._n_quantile_draws,
-            )
-            return self._moved(network, blocks, device, self._finite(quantiles))
+            how = {"q": torch.tensor(levels), "n_draws": self._n_quantile_draws}
+
+            def ask(part: Any) -> Tensor:
+                quantiles = of_rows(predictive_quantiles, network, part, device, **how)
+                return self._moved(network, part, device, self._finite(quantiles))
+
+            return in_parts(ask, blocks, n_draws=len(levels))
 
     def _quantiles(self, opened: Steps, values: Tensor, q: Any) -> Any:
         """Quantiles (n_quantiles, n_rows, n_features) in the container of X."""
@@ -315,8 +322,8 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
             bit-identical; flags and columns of whole numbers are rounded; categories are the most probable.
         """
         reading = self._read(X)
-        values = self.layout_.write(self._predictive_values(reading.blocks)[0])
-        return self._complete(reading, values)
+        # the values inside are let go as soon as they are written
+        return self._complete(reading, self.layout_.write(self._predictive_values(reading.blocks)[0]))
 
     def _complete(self, reading: Reading, values: np.ndarray) -> Any:
         """Put values where X has none."""
@@ -360,8 +367,12 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
 
     def _draw_completions(self, reading: Reading, n_samples: int, random_state: RandomStateLike) -> Any:
         with self._ready() as (network, device), isolated_rng(draw_seed(random_state), device):
-            draws = self._finite(draw_completions(network, reading.blocks, n_samples, device))
-            draws = self._moved(network, reading.blocks, device, draws)
+
+            def ask(part: Any) -> Tensor:
+                draws = self._finite(draw_completions(network, part, n_samples, device))
+                return self._moved(network, part, device, draws)
+
+            draws = in_parts(ask, reading.blocks, n_draws=n_samples)
         tables = [self._complete(reading, self.layout_.write(draw)) for draw in draws]
         return stack(tables, level="draw", keys=range(len(tables)))
 
@@ -384,17 +395,20 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
             Higher is better; 0 where nothing is observed.
         """
         reading = self._read(X)
-        blocks = reading.blocks
         with self._ready() as (network, device):
-            bound = of_rows(self._bound, network, blocks, device, n_draws=self.n_draws)
-            wrong = bound.isnan()
-            if wrong.any():
-                raise ValueError(
-                    f"No log-likelihood: {network.culprit(blocks.batch(wrong).to(device))}. Look for extreme "
-                    "values in X, and check your own encoders and decoders, if any."
-                )
-        volume = blocks.sums(self.layout_.log_volume(blocks.flat()))
-        return (bound - volume).to(torch.float32).numpy()
+
+            def ask(part: Any) -> Tensor:
+                bound = of_rows(self._bound, network, part, device, n_draws=self.n_draws)
+                wrong = bound.isnan()
+                if wrong.any():
+                    raise ValueError(
+                        f"No log-likelihood: {network.culprit(part.batch(wrong).to(device))}. Look for "
+                        "extreme values in X, and check your own encoders and decoders, if any."
+                    )
+                volume = part.sums(self.layout_.log_volume(part.flat()))
+                return (bound - volume).to(torch.float32)
+
+            return in_parts(ask, reading.blocks).numpy()
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of :meth:`score_samples`: what searches and cross-validation maximise.

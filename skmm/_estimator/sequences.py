@@ -190,8 +190,8 @@ class SequenceAnswersMixin(StreamingMixin):
             Only if ``return_std``. Of a category, that of the indicator variable of the label in ``mean``.
         """
         reading = self._read(X)
-        values = self._predictive_values(reading.blocks, smooth=smooth)
-        return self._expected(reading.opened, *values, return_std)
+        values = self._predictive_values(reading.blocks, return_std, smooth=smooth)
+        return self._expected(reading.opened, *values)
 
     def forecast(
         self,
@@ -256,8 +256,8 @@ class SequenceAnswersMixin(StreamingMixin):
         if quantiles is not None:
             values = self._quantile_values(blocks, check_levels(quantiles))[:, ahead]
             return self._quantiles(template, values, quantiles)
-        mean, std = self._predictive_values(blocks)
-        return self._expected(template, mean[ahead], std[ahead], return_std)
+        mean, std = self._predictive_values(blocks, return_std)
+        return self._expected(template, mean[ahead], None if std is None else std[ahead])
 
     def _filled(self, template: Steps, values: np.ndarray) -> Any:
         """Values in the data types of a table that the user did not fill."""

@@ -22,6 +22,7 @@ from skmm.inference.nodes import PathNodes, fixed_nodes, rows_per_pass
 N_CANDIDATES = 512  # points of a row from which its draws are resampled, where points are weighted
 MAX_ORDERED = 256  # rows of a small table
 MAX_FLOATS = 2**23  # of one pass
+PART_ENTRIES = 2**21  # of a table, times draws, that are asked for together
 MAX_EVIDENCE = 2**25  # floats of what is known of whole sequences before the recurrence starts
 MIN_STEPS = 32  # of a piece: shorter ones would be all overhead
 
@@ -103,6 +104,37 @@ def of_rows(ask: Callable[..., Any], network: Any, blocks: Any, device: torch.de
         for part in (found if isinstance(found, tuple) else (found,))
     )
     return several if isinstance(found, tuple) else several[0]
+
+
+def in_parts(ask: Callable[[Any], Any], blocks: Any, *, n_draws: int = 1) -> Tensor:
+    """What ``ask(blocks)`` says of each row, asked for some rows at a time.
+
+    What answers are made from is many times as large as the answers, which are put together here: one number
+    of each row or sequence, or Tensors that end with an axis of rows of the table and one of numbers.
+
+    Parameters
+    ----------
+    ask : callable
+    blocks : Blocks or SequenceBlocks
+    n_draws : int
+        How many times as large as the table the answers are.
+    """
+    ends = blocks.lengths.cumsum(0)
+    part = (ends - 1) * (n_draws * blocks.joint.shape[-1]) // PART_ENTRIES
+    counts = part.unique_consecutive(return_counts=True)[1]
+    if len(counts) < 2:
+        return ask(blocks)
+    found, start = torch.empty(0), 0
+    for rows in torch.arange(blocks.n_rows).split(counts.tolist()):
+        values = ask(blocks.rows(slice(int(rows[0]), int(rows[-1]) + 1)))
+        axis = max(0, values.ndim - 2)
+        if start == 0:
+            shape = list(values.shape)
+            shape[axis] = blocks.n_rows if values.ndim == 1 else int(ends[-1])
+            found = values.new_empty(shape)
+        found.narrow(axis, start, values.shape[axis]).copy_(values)
+        start += values.shape[axis]
+    return found
 
 
 def at_mean(network: Any, blocks: Any, device: torch.device, *, smooth: bool = True) -> Iterator[Piece]:

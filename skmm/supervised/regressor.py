@@ -128,10 +128,10 @@ class MultimodalVAERegressor(RegressorMixin, SupervisedVAE):
         std : array of the same shape
             Only if ``return_std``.
         """
-        mean, std = self._predictive_values(self._read(X).blocks)
+        mean, std = self._predictive_values(self._read(X).blocks, return_std)
         n_features, targets = self.layout_.n_features, self._targets
         expected = self._shaped(targets.write(mean[:, n_features:]))
-        return (expected, self._shaped(targets.write_scale(std[:, n_features:]))) if return_std else expected
+        return expected if std is None else (expected, self._shaped(targets.write_scale(std[:, n_features:])))
 
     def predict_quantiles(self, X: Any, q: float | Sequence[float] = (0.05, 0.5, 0.95)) -> np.ndarray:
         """Quantiles of y of each row given what is observed of X.

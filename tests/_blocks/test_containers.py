@@ -218,6 +218,15 @@ def test_large_files_are_not_copied(tmp_path, dtype):
     assert np.shares_memory(read(mapped), mapped)
 
 
+def test_frames_of_one_type_are_not_copied():
+    numbers = np.arange(12, dtype=np.float32).reshape(4, 3)
+    frame = pd.DataFrame(numbers, columns=list("abc"), copy=False)
+    assert np.shares_memory(read(frame), numbers)
+    mixed = frame.astype({"b": np.int64})
+    np.testing.assert_array_equal(read(mixed), numbers)
+    assert read(mixed).dtype == np.float64
+
+
 def test_infinity_is_found_in_every_part(monkeypatch):
     monkeypatch.setattr("skmm._blocks.containers.ENTRIES_TOGETHER", 6)
     X = np.zeros((7, 3))

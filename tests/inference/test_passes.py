@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import skmm
+from skmm._blocks.blocks import Blocks, SequenceBlocks
 from skmm.inference import expectations, points
 from skmm.inference.points import passes
 
@@ -65,6 +66,55 @@ def test_results_do_not_depend_on_the_passes(model, X, method, rows, pass_sizes)
     asked = pass_sizes(rows)
     np.testing.assert_allclose(METHODS[method](model, X), whole, rtol=1e-5, atol=1e-6)
     assert asked
+
+
+IN_PARTS = {name: METHODS[name] for name in ("predict", "predict_quantiles", "impute", "score_samples")}
+
+
+@pytest.mark.parametrize("method", IN_PARTS)
+@pytest.mark.parametrize("entries", [1, 35, 200])  # fewer than a row, some rows, most rows
+def test_results_do_not_depend_on_the_parts(model, X, method, entries, monkeypatch):
+    whole = METHODS[method](model, X)
+    monkeypatch.setattr(points, "PART_ENTRIES", entries)
+    np.testing.assert_allclose(METHODS[method](model, X), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_no_more_rows_are_asked_for_together_than_a_part_has(monkeypatch):
+    monkeypatch.setattr(points, "PART_ENTRIES", 60)
+    blocks = Blocks.from_joint(torch.arange(100.0).view(20, 5), torch.ones(20, 5, dtype=torch.bool), (3, 2))
+    asked = []
+
+    def ask(part):
+        asked.append(part.n_rows)
+        return part.joint.expand(2, -1, -1)
+
+    same = blocks.joint.expand(2, -1, -1)
+    assert (points.in_parts(ask, blocks) == same).all()
+    assert asked == [12, 8]
+    asked.clear()
+    assert (points.in_parts(ask, blocks, n_draws=6) == same).all()
+    assert asked == [2] * 10
+    sums = points.in_parts(lambda part: part.joint.sum(1), blocks)
+    assert (sums == blocks.joint.sum(1)).all()
+
+
+def test_parts_are_of_whole_sequences(monkeypatch):
+    """Of unequal lengths, one longer than a part."""
+    monkeypatch.setattr(points, "PART_ENTRIES", 30)
+    lengths = torch.tensor([2, 9, 1, 1, 3, 4])
+    joint = torch.arange(100.0).view(20, 5)
+    table = Blocks.from_joint(joint, torch.ones(20, 5, dtype=torch.bool), (3, 2))
+    sequences = SequenceBlocks.from_table(table, lengths)
+    asked = []
+
+    def ask(part):
+        asked.append(part.lengths.tolist())
+        return part.flat().joint
+
+    assert (points.in_parts(ask, sequences) == joint).all()
+    assert asked == [[2], [9, 1], [1, 3], [4]]
+    n_steps = points.in_parts(lambda part: part.lengths.double(), sequences)
+    assert (n_steps == lengths).all()
 
 
 @pytest.mark.parametrize("method", ["posterior_moments", "predict", "predict_quantiles", "score_samples"])
