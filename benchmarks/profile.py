@@ -21,6 +21,7 @@ from skmm._torch import isolated_rng
 from skmm.training.adamw import FlatAdamW
 from skmm.training.batches import training_batches
 from skmm.training.objectives.bounds import ELBO
+from skmm.training.written_out import value_and_pullback
 
 BATCH, N_ROWS, N_EPOCHS = 128, 2048, 30
 CASES: dict[str, tuple[Sequence[int], dict[str, float]]] = {
@@ -61,10 +62,10 @@ class Step:
 
         for inputs, targets in batches:
             note("batches and masks")
-            terms = self.objective(self.network, inputs, targets, 0.5)
+            _, pullback = value_and_pullback(self.objective, self.network, inputs, targets, 0.5)
             note("forward")
             self.optimizer.zero_grad()
-            terms.loss.backward()
+            pullback()
             note("backward")
             self.optimizer.step(1.0)
             note("optimiser step")

@@ -218,12 +218,35 @@ def answers(n_rows: int, n_rounds: int) -> Iterator[Line]:
 
 
 def growth(n_rows: int) -> Iterator[Line]:
-    """Ten times the rows: how many times the time."""
+    """Ten times the rows, or five times the steps: how many times the time of one epoch, answer or step."""
     X, modalities = rows_of(n_rows, (20, 10))
     vae = estimator(modalities, max_iter=1).fit(X[:500])
     vae.transform(X)
     few, many = (seconds(partial(vae.transform, X[:n])) for n in (n_rows // 10, n_rows))
     yield Line(f"transform, {n_rows} rows", "s", many, "ten times a tenth", 10 * few, 10 * few / many)
+
+    def train(n: int, n_epochs: int) -> None:
+        estimator(modalities, batch_size=128, max_iter=n_epochs).fit(X[:n])
+
+    # an epoch more: what happens once, such as reading, is the same for both
+    few, many = (
+        seconds(partial(train, n, 2)) - seconds(partial(train, n, 1)) for n in (n_rows // 10, n_rows)
+    )
+    yield Line(f"epoch of fit, {n_rows} rows", "s", many, "ten times a tenth", 10 * few, 10 * few / many)
+
+
+def growth_of_steps(n_steps: int, n_repetitions: int) -> Iterator[Line]:
+    """Five times as many steps of sequences: how many times the time of one step of training."""
+    step = sequence_speed.library_step(sequence_speed.library_network(0))
+    few, many = sequence_speed.medians(
+        [
+            partial(step, *sequence_speed.batch(sequence_speed.BATCH, n, seed=1))
+            for n in (n_steps // 5, n_steps)
+        ],
+        n_repetitions,
+    )
+    what = f"VRNN step, {n_steps} time steps"
+    yield Line(what, "ms", 1e3 * many, "five times a fifth", 5e3 * few, 5 * few / many)
 
 
 # --- processes -----------------------------------------------------------------------------------------
@@ -305,6 +328,7 @@ def search(n_rounds: int) -> Iterator[Line]:
 PEAK = """
 from benchmarks.speed import *
 import tempfile
+import pandas as pd
 rows_of(100, (20, 20))
 estimator(None, max_iter=1).fit(np.zeros((50, 4)) + np.arange(50)[:, None])
 X = np.random.RandomState(0).standard_normal(({n_rows}, 200)).astype(np.float32)
@@ -316,9 +340,11 @@ with tempfile.NamedTemporaryFile() as file:
         X = np.memmap(file.name, dtype=np.float32, mode="r", shape=({n_rows}, 200))
     forget_peak()
     before = peak()
+    if {frame}:
+        X = pd.DataFrame(X, copy=False)
     vae = estimator(
         {{"a": slice(0, 100), "b": slice(100, 200)}},
-        max_iter=1, batch_size=1024, early_stopping={early}, n_draws=2,
+        max_iter=1, batch_size=1024, n_draws=2, early_stopping={early}, completion="{completion}",
     ).fit(X)
     vae.{method}(X)
     print((peak() - before) / n_bytes)
@@ -341,10 +367,13 @@ def memory(n_rows: int) -> Iterator[Line]:
     for what, settings in (
         ("fit and transform", {"method": "transform"}),
         ("fit with early stopping and transform", {"method": "transform", "early": True}),
+        ("fit and transform of a frame", {"method": "transform", "frame": True}),
         ("fit and impute", {"method": "impute"}),
+        ("fit and impute, stacked completion", {"method": "impute", "completion": "stacked"}),
         ("fit and transform of a mapped file, its pages too,", {"method": "transform", "mapped": True}),
     ):
-        code = PEAK.format(n_rows=n_rows, **({"early": False, "mapped": False} | settings))
+        usual = {"early": False, "mapped": False, "frame": False, "completion": "network"}
+        code = PEAK.format(n_rows=n_rows, **(usual | settings))
         times = in_new_process(code)
         yield Line(
             f"peak memory of {what} {n_rows} x 200",

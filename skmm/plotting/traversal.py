@@ -141,7 +141,7 @@ class LatentTraversalDisplay:
         points = np.zeros((1 + len(chosen) * n_steps, n_components))
         for i, component in enumerate(chosen):
             points[1 + i * n_steps : 1 + (i + 1) * n_steps, component] = steps
-        values = read_numbers(model, model.inverse_transform(points))
+        values = read_numbers(model, model.inverse_transform(points)).astype(np.float64)  # a copy
         values[:, [column.n_categories > 0 for column in layout.types]] = np.nan
         center, decoded = values[0], values[1:].reshape(len(chosen), n_steps, -1)
         if components is None:
