@@ -46,7 +46,11 @@ def isolated_rng(seed: int, device: torch.device | str = "cpu") -> Iterator[None
     device = torch.device(device)
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+        # torch.manual_seed would seed all devices there are, and note down where it was called from for each
+        torch.default_generator.manual_seed(seed)
+        for one in devices:
+            with torch.cuda.device(one):
+                torch.cuda.manual_seed(seed)
         yield
 
 
