@@ -177,7 +177,7 @@ def _recorded(function: Callable[..., Any], given: Tensor | None = None) -> tupl
     """
     leaf = None if given is None else given.detach().requires_grad_()
     with torch.enable_grad():
-        value = function() if leaf is None else function(leaf)
+        value = function() if leaf is None else function(leaf.clone())  # it may work in place
     values: Sequence[Tensor] = value if isinstance(value, tuple) else (value,)
 
     def pull(*of_values: Tensor) -> Tensor | None:

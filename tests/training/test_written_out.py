@@ -171,6 +171,19 @@ def test_users_modules(hidden, blocks, own):
     assert_same(make_network(own=own), hidden, blocks)
 
 
+def test_users_module_that_works_in_place(hidden, blocks):
+    """On its input, which is that of other decoders too."""
+    found = []
+    for inplace in (False, True):
+        network = make_network(own=("decoder",))
+        network.decoders[1].body = nn.Sequential(nn.ReLU(inplace=inplace), network.decoders[1].body)
+        found.append(evaluate(network, ELBO(), hidden, blocks, written=True))
+    (terms, gradients), (other, of_other) = found
+    assert other.loss == terms.loss
+    for (_, gradient), (_, expected) in zip(sorted(of_other.items()), sorted(gradients.items()), strict=True):
+        torch.testing.assert_close(gradient, expected)
+
+
 def test_users_module_that_learns_nothing(hidden, blocks):
     network = make_network(own=("encoder", "decoder"))
     for module in (network.encoders[1], network.decoders[1]):
