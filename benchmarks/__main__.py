@@ -64,10 +64,27 @@ def cases(short: bool) -> dict[str, Callable[[], Iterator[Line]]]:
 
 
 def report(rows: Sequence[dict[str, Any]], versions: Mapping[str, str]) -> str:
-    """The lines as a table, and what they were measured on."""
-    table = pd.DataFrame(rows)
-    table["target"] = table["target"].map(lambda target: "" if pd.isna(target) else f"{target:g}")
-    return f"{markdown(table)}\n\n{', '.join(f'{key} {value}' for key, value in versions.items())}"
+    """The lines as tables, and what they were measured on.
+
+    What was held against several references comes first, with all of them side by side.
+    """
+    lines = pd.DataFrame(rows)
+    lines["target"] = lines["target"].map(lambda target: "" if pd.isna(target) else f"{target:g}")
+    for name in ("ours", "reference", "ratio"):
+        lines[name] = [f"{float(f'{value:.3g}'):g}" for value in lines[name]]  # three digits tell enough
+    several = lines["what"].duplicated(keep=False)
+    wide = pd.DataFrame(
+        [
+            dict(zip(("what", "unit", "ours"), key, strict=True))
+            | {
+                f"times {reference}": ratio
+                for reference, ratio in zip(group["against"], group["ratio"], strict=True)
+            }
+            for key, group in lines[several].groupby(["what", "unit", "ours"], sort=False)
+        ]
+    ).fillna("")
+    parts = [markdown(table) for table in (wide, lines[~several]) if len(table)]
+    return "\n\n".join([*parts, ", ".join(f"{key} {value}" for key, value in versions.items())])
 
 
 def main() -> None:

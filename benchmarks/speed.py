@@ -245,7 +245,7 @@ def growth_of_steps(n_steps: int, n_repetitions: int) -> Iterator[Line]:
         ],
         n_repetitions,
     )
-    what = f"VRNN step, {n_steps} time steps"
+    what = f"VRNN step, grown to {n_steps} time steps"
     yield Line(what, "ms", 1e3 * many, "five times a fifth", 5e3 * few, 5 * few / many)
 
 
