@@ -73,18 +73,22 @@ def report(rows: Sequence[dict[str, Any]], versions: Mapping[str, str]) -> str:
     for name in ("ours", "reference", "ratio"):
         lines[name] = [f"{float(f'{value:.3g}'):g}" for value in lines[name]]  # three digits tell enough
     several = lines["what"].duplicated(keep=False)
-    wide = pd.DataFrame(
-        [
-            dict(zip(("what", "unit", "ours"), key, strict=True))
-            | {
-                f"times {reference}": ratio
-                for reference, ratio in zip(group["against"], group["ratio"], strict=True)
-            }
-            for key, group in lines[several].groupby(["what", "unit", "ours"], sort=False)
-        ]
-    ).fillna("")
-    parts = [markdown(table) for table in (wide, lines[~several]) if len(table)]
+    parts = [markdown(lines[~several])]
+    if several.any():
+        parts.insert(0, markdown(side_by_side(lines[several])))
     return "\n\n".join([*parts, ", ".join(f"{key} {value}" for key, value in versions.items())])
+
+
+def side_by_side(lines: pd.DataFrame) -> pd.DataFrame:
+    """One row for the lines of the same figure, with the ratios to its references beside one another."""
+    rows = [
+        dict(zip(("what", "unit", "ours"), key, strict=True))
+        | {f"times {reference}": ratio for reference, ratio in zip(of["against"], of["ratio"], strict=True)}
+        | {"target": max(of["target"])}
+        for key, of in lines.groupby(["what", "unit", "ours"], sort=False)
+    ]
+    table = pd.DataFrame(rows).fillna("")
+    return table[[*table.columns.drop("target"), "target"]]
 
 
 def main() -> None:

@@ -218,7 +218,7 @@ def answers(n_rows: int, n_rounds: int) -> Iterator[Line]:
 
 
 def growth(n_rows: int) -> Iterator[Line]:
-    """Ten times the rows, or five times the steps: how many times the time of one epoch, answer or step."""
+    """Ten times the rows: how many times the time of an answer, and of an epoch of training."""
     X, modalities = rows_of(n_rows, (20, 10))
     vae = estimator(modalities, max_iter=1).fit(X[:500])
     vae.transform(X)

@@ -207,9 +207,10 @@ class SequenceBlocks:
         of_step : int64 Tensor of shape (n_steps of all sequences,)
             Which row of their table each step is.
         """
-        contents = self.table.contents()
-        spans = zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
-        rows, number = _distinct([contents[start : start + n].tobytes() for start, n in spans])
+        contents = self.flat().contents()  # the table may hold many others
+        ends = self.lengths.cumsum(0).tolist()
+        spans = zip([0, *ends], ends, strict=False)
+        rows, number = _distinct([contents[start:end].tobytes() for start, end in spans])
         some = self.rows(rows)
         sequences = SequenceBlocks.from_table(some.flat(), some.lengths)
         return sequences, number, sequences.rows(number).places()[1]

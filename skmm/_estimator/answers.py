@@ -193,7 +193,7 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
                 moments = self._network_values(network, part, device, **how)
                 return torch.stack(self._completed(network, part, moments)[: 2 if return_std else 1])
 
-            found = in_parts(ask, blocks, n_draws=2)
+            found = in_parts(ask, blocks, n_tables=2)  # both are computed, whatever is kept
         return found[0], found[1] if return_std else None
 
     def _network_values(self, network: Any, blocks: Any, device: torch.device, **how: Any) -> Moments:
@@ -297,7 +297,7 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
                 quantiles = of_rows(predictive_quantiles, network, part, device, **how)
                 return self._moved(network, part, device, self._finite(quantiles))
 
-            return in_parts(ask, blocks, n_draws=len(levels))
+            return in_parts(ask, blocks, n_tables=len(levels))
 
     def _quantiles(self, opened: Steps, values: Tensor, q: Any) -> Any:
         """Quantiles (n_quantiles, n_rows, n_features) in the container of X."""
@@ -372,7 +372,7 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
                 draws = self._finite(draw_completions(network, part, n_samples, device))
                 return self._moved(network, part, device, draws)
 
-            draws = in_parts(ask, reading.blocks, n_draws=n_samples)
+            draws = in_parts(ask, reading.blocks, n_tables=n_samples)
         tables = [self._complete(reading, self.layout_.write(draw)) for draw in draws]
         return stack(tables, level="draw", keys=range(len(tables)))
 

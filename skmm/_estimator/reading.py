@@ -43,8 +43,8 @@ class Reading:
     ----------
     opened : Steps
         The table of its rows, or of its steps, and the way back.
-    matrix : float array of shape (n_rows of the table, n_features)
-        In the user's units and order; NaN where missing.
+    matrix : array of real numbers of shape (n_rows of the table, n_features)
+        In the user's units and order; NaN where missing. Of the user's type, perhaps in the user's memory.
     blocks : Blocks or SequenceBlocks
     """
 

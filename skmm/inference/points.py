@@ -22,7 +22,7 @@ from skmm.inference.nodes import PathNodes, fixed_nodes, rows_per_pass
 N_CANDIDATES = 512  # points of a row from which its draws are resampled, where points are weighted
 MAX_ORDERED = 256  # rows of a small table
 MAX_FLOATS = 2**23  # of one pass
-PART_ENTRIES = 2**21  # of a table, times draws, that are asked for together
+PART_ENTRIES = 2**21  # of an answer, that are asked for together, but one row at least
 MAX_EVIDENCE = 2**25  # floats of what is known of whole sequences before the recurrence starts
 MIN_STEPS = 32  # of a piece: shorter ones would be all overhead
 
@@ -106,34 +106,37 @@ def of_rows(ask: Callable[..., Any], network: Any, blocks: Any, device: torch.de
     return several if isinstance(found, tuple) else several[0]
 
 
-def in_parts(ask: Callable[[Any], Any], blocks: Any, *, n_draws: int = 1) -> Tensor:
+def in_parts(ask: Callable[[Any], Tensor], blocks: Any, *, n_tables: int = 1) -> Tensor:
     """What ``ask(blocks)`` says of each row, asked for some rows at a time.
 
-    What answers are made from is many times as large as the answers, which are put together here: one number
-    of each row or sequence, or Tensors that end with an axis of rows of the table and one of numbers.
+    What answers are made from is many times as large as they are, and is let go after each part.
 
     Parameters
     ----------
     ask : callable
+        Of some rows or sequences, one number each, or a Tensor that ends with an axis of rows of their
+        table and one of numbers.
     blocks : Blocks or SequenceBlocks
-    n_draws : int
-        How many times as large as the table the answers are.
+    n_tables : int
+        How many times as large as the table the answer is.
     """
     ends = blocks.lengths.cumsum(0)
-    part = (ends - 1) * (n_draws * blocks.joint.shape[-1]) // PART_ENTRIES
-    counts = part.unique_consecutive(return_counts=True)[1]
+    number = (ends - 1) * (n_tables * blocks.joint.shape[-1]) // PART_ENTRIES  # of each row's part
+    counts = number.unique_consecutive(return_counts=True)[1]
     if len(counts) < 2:
         return ask(blocks)
-    found, start = torch.empty(0), 0
+    found: Tensor | None = None
+    start = 0
     for rows in torch.arange(blocks.n_rows).split(counts.tolist()):
         values = ask(blocks.rows(slice(int(rows[0]), int(rows[-1]) + 1)))
         axis = max(0, values.ndim - 2)
-        if start == 0:
+        if found is None:
             shape = list(values.shape)
             shape[axis] = blocks.n_rows if values.ndim == 1 else int(ends[-1])
             found = values.new_empty(shape)
         found.narrow(axis, start, values.shape[axis]).copy_(values)
         start += values.shape[axis]
+    assert found is not None
     return found
 
 

@@ -111,11 +111,11 @@ Measure = Callable[[Truth, Any, np.ndarray], np.ndarray]
 
 
 def read_numbers(model: Any, table: Any) -> np.ndarray:
-    """Numbers of a table as the model reads it; categories by their position."""
+    """Numbers of a table as the model reads it, as float64; categories by their position."""
     handle_unknown = getattr(model, "handle_unknown", "error")
-    return to_matrix(
-        check_table(model, table, reset=False), model.layout_.types, handle_unknown=handle_unknown
-    )
+    checked = check_table(model, table, reset=False)
+    matrix = to_matrix(checked, model.layout_.types, handle_unknown=handle_unknown)
+    return matrix.astype(np.float64, copy=False)  # the user's own type may be too narrow to compute with
 
 
 def mean_over_hidden(

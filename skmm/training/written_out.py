@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from skmm._blocks.blocks import Blocks
-from skmm._blocks.masks import as_numbers
+from skmm._blocks.masks import as_numbers, masked
 from skmm.networks.dense import Dense, Dropout
 from skmm.networks.vae import VAENetwork
 from skmm.probability.fusion import product_of_experts
@@ -30,7 +30,7 @@ from skmm.training.objectives.contract import Objective, Terms, checked_n_draws,
 
 aten = torch.ops.aten
 
-# of what an activation returned y for x
+# gradient of x where an activation made y of it: of all ACTIVATIONS
 DERIVATIVES: dict[type[nn.Module], Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     nn.SiLU: lambda of_y, x, y: aten.silu_backward(of_y, x),
     nn.ReLU: lambda of_y, x, y: aten.threshold_backward(of_y, y, 0),
@@ -69,7 +69,7 @@ def value_and_pullback(
 
 
 def _is_common(objective: Any, network: Any) -> bool:
-    """Whether this is the bound, and the network one of encoders that tell of all latent variables."""
+    """Whether this is the plain bound, of a network with an encoder per modality and no private variables."""
     return (
         type(objective) is ELBO
         and objective.gradient == "plain"
@@ -195,7 +195,10 @@ def _recorded(function: Callable[..., Any], given: Tensor | None = None) -> tupl
 
 
 def _dense(network: Dense, x: Tensor, *, is_input: bool = False) -> tuple[Tensor, Pullback]:
-    """A default network; nobody asks for the gradient of what is input, and it is not computed."""
+    """A default network, without calling it: hooks see evaluation alone.
+
+    Of what is input to the whole, nobody needs the gradient: the pullback returns nothing of use.
+    """
     both, to_x = _linear(network.first, x, is_input=is_input)
     last = network.last
     if last is None:
@@ -244,9 +247,8 @@ def _linear(layer: nn.Linear, x: Tensor, *, is_input: bool = False) -> tuple[Ten
 def _normal(likelihood: Normal, raw: Tensor, values: Tensor, observed: Tensor) -> tuple[Tensor, Pullback]:
     """Log-density of values (n, n_features) around means (n_draws, n, n_features), averaged over both."""
     n_draws, n = raw.shape[:2]
-    known = as_numbers(observed, raw.dtype)
-    deviation = (values - raw).mul_(known)
-    squared, count = deviation.square().sum((0, 1)), known.sum(0)
+    deviation = masked(values - raw, observed)
+    squared, count = deviation.square().sum((0, 1)), as_numbers(observed, raw.dtype).sum(0)
     scale = likelihood.scale
     precision = scale**-2
     constant = count @ scale.log() + (0.5 * LOG_2PI) * count.sum()
@@ -257,7 +259,7 @@ def _normal(likelihood: Normal, raw: Tensor, values: Tensor, observed: Tensor) -
         excess = 1 - NOISE_FLOOR / scale  # derivative of the scale's logarithm
         of_log_scale = torch.sub(squared * precision, count, alpha=n_draws)
         _gradient(likelihood.log_scale).addcmul_(of_log_scale, excess * share)
-        return deviation.mul_(precision * share)
+        return deviation.mul_(precision * share)  # in place: a pullback is called once
 
     return value, pull
 
@@ -266,7 +268,7 @@ def _product_of_normals(
     raw: Tensor, present: Tensor, n_draws: int
 ) -> tuple[tuple[Tensor, Tensor], Callable[[Tensor, float], Tensor]]:
     """Points of the standard normal prior times the experts present; see ``NormalFamily.natural``."""
-    mean, log_precision = raw.chunk(2, dim=-1)
+    mean, log_precision = masked(raw, present[..., None]).chunk(2, dim=-1)
     root = (0.5 * log_precision.clamp(-MAX_LOG_PRECISION, MAX_LOG_PRECISION)).exp_()
     root *= as_numbers(present, raw.dtype)[..., None]
     weighted_mean, precision = (mean * root).sum(0), root.square().sum(0) + 1

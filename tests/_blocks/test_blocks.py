@@ -120,6 +120,14 @@ class TestSequenceBlocks:
         assert not flat.joint_observed[4:].any()
         assert longer.last_steps(2).tolist() == [4, 5, 7, 8]
 
+    def test_distinct_of_some(self, sequences):
+        """Whatever else the table holds, and wherever they stand in it."""
+        some = sequences.rows(torch.tensor([2, 0, 2]))
+        distinct, of_sequence, of_step = some.distinct()
+        assert distinct.n_rows == 2
+        assert of_sequence[0] == of_sequence[2] != of_sequence[1]
+        torch.testing.assert_close(distinct.table.joint[of_step], some.flat().joint)
+
     def test_positions_find_each_step(self, sequences):
         assert sequences.positions().tolist() == [[0, 1, 2, -1], [3, -1, -1, -1], [4, 5, 6, 7]]
 

@@ -745,6 +745,16 @@ def test_likelihoods_of_other_numbers(likelihood):
     assert estimator.completion_ is None
 
 
+@pytest.mark.parametrize("n_rows", [150, 1500])
+def test_numbers_of_which_there_is_none(n_rows):
+    """Beside flags: nothing is learned about completing them, and nothing fails."""
+    values = np.full((n_rows, N_FEATURES), NAN)
+    values[:, [1, 2, 5]] = np.random.RandomState(0).uniform(size=(n_rows, 3)) < 0.5
+    likelihood = dict.fromkeys(("b", "c"), "bernoulli")
+    estimator = make(likelihood=likelihood).fit(values)
+    assert np.isfinite(estimator.impute(values)).all()
+
+
 # corners
 
 

@@ -92,7 +92,7 @@ def test_no_more_rows_are_asked_for_together_than_a_part_has(monkeypatch):
     assert (points.in_parts(ask, blocks) == same).all()
     assert asked == [12, 8]
     asked.clear()
-    assert (points.in_parts(ask, blocks, n_draws=6) == same).all()
+    assert (points.in_parts(ask, blocks, n_tables=6) == same).all()
     assert asked == [2] * 10
     sums = points.in_parts(lambda part: part.joint.sum(1), blocks)
     assert (sums == blocks.joint.sum(1)).all()

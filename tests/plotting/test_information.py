@@ -70,6 +70,20 @@ def test_variance_is_that_of_what_is_compared(exact_gaussian):
     assert information.loc["b", "a"] == pytest.approx(0, abs=0.01)
 
 
+@pytest.mark.parametrize("dtype", [bool, np.float16])
+def test_types_that_are_too_narrow_to_compute_with(dtype):
+    """Squares of half precision overflow, and flags have no difference."""
+    base = np.random.RandomState(0).normal(size=(60, 2)) @ [[1.0, 0.5, -1.0, 1.0], [0.0, 1.0, 0.5, -0.5]]
+    X = pd.DataFrame(base > 0 if dtype is bool else 600 * base).astype(dtype)
+    vae = MultimodalVAE(1, modalities={"a": [0, 1], "b": [2, 3]}, max_iter=5, random_state=0).fit(X)
+    found, expected = (
+        ModalityInformationDisplay.from_estimator(vae, table).information
+        for table in (X, X.astype(np.float64))
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert found.max(axis=None) < 1
+
+
 def test_a_column_that_hardly_varies_does_not_decide(exact_gaussian):
     """One entry of 1000 is not 0: its error is enormous in standard deviations of the column."""
     rng = np.random.RandomState(0)

@@ -222,6 +222,20 @@ def test_values_where_nothing_was_observed_do_not_matter(hidden, blocks):
     assert all((of_other[name] == gradient).all() for name, gradient in gradients.items())
 
 
+def test_what_is_infinite_where_nothing_was_observed_does_not_matter(hidden, blocks):
+    """Neither a decoder's answer to what is missing, nor an encoder's about a modality that is absent."""
+    network = make_network()
+    rows = torch.tensor([2, 4])  # without the first modality in what encoders see, the first not observed
+    inputs, targets = hidden.rows(rows), blocks.rows(rows[:1].expand(2))
+    with torch.no_grad():
+        network.decoders[0].first.bias[0] = torch.inf
+        network.encoders[0].first.bias[0] = torch.inf
+    terms, _ = evaluate(network, ELBO(), inputs, targets, written=True)
+    expected, _ = evaluate(network, ELBO(), inputs, targets, written=False)
+    assert expected.loss.isfinite()
+    torch.testing.assert_close(terms.loss, expected.loss.detach(), rtol=1e-10, atol=0)
+
+
 def test_gradients_are_added(hidden, blocks):
     network = make_network()
     _, gradients = evaluate(network, ELBO(), hidden, blocks, written=True)
