@@ -46,13 +46,13 @@ def isolated_rng(seed: int, device: torch.device | str = "cpu") -> Iterator[None
     device = torch.device(device)
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        # torch.manual_seed seeds all devices there are, and notes down for each where it was called from
-        if device.type not in ("cpu", "cuda"):
+        if device.type in ("cpu", "cuda"):
+            torch.default_generator.manual_seed(seed)
+            for one in devices:
+                with torch.cuda.device(one):
+                    torch.cuda.manual_seed(seed)
+        else:  # seeds all devices there are, and notes down for each where it was called from
             torch.manual_seed(seed)
-        torch.default_generator.manual_seed(seed)
-        for one in devices:
-            with torch.cuda.device(one):
-                torch.cuda.manual_seed(seed)
         yield
 
 

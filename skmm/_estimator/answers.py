@@ -301,7 +301,7 @@ class AnswersMixin(ReadingMixin, TransformerMixin):
 
     def _quantiles(self, opened: Steps, values: Tensor, q: Any) -> Any:
         """Quantiles (n_quantiles, n_rows, n_features) in the container of X."""
-        written = self.layout_.write(values)
+        written = self.layout_.write(values, self.layout_.dtype)
         written[..., self.layout_.without_order()] = np.nan
         tables = [opened.join(self.layout_.wrap(table, opened.table)) for table in written]
         if np.ndim(q) == 0:

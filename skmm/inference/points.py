@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -127,8 +128,8 @@ def in_parts(ask: Callable[[Any], Tensor], blocks: Any, *, n_tables: int = 1) ->
         return ask(blocks)
     found: Tensor | None = None
     start = 0
-    for rows in torch.arange(blocks.n_rows).split(counts.tolist()):
-        values = ask(blocks.rows(slice(int(rows[0]), int(rows[-1]) + 1)))
+    for first, end in pairwise([0, *counts.cumsum(0).tolist()]):
+        values = ask(blocks.rows(slice(first, end)))
         axis = max(0, values.ndim - 2)
         if found is None:
             shape = list(values.shape)

@@ -87,8 +87,8 @@ def fit_completion(
         for shrinkage in SHRINKAGES[1:]
     ]
     near = [KernelRegression.fit(*seen, bandwidth=bandwidth) for bandwidth in BANDWIDTHS]
-    answers = list(_answers(network, validation, neutral, models, near, device, n_draws))
-    answers = [answer for answer in answers if answer.hidden.any()]
+    found = _answers(network, validation, neutral, models, near, device, n_draws)
+    answers = [answer for answer in found if answer.hidden.any()]
     if not answers:
         return neutral
     best = min(range(len(models)), key=lambda i: sum(_squared(answer, i) for answer in answers))

@@ -11,6 +11,7 @@ are those of :class:`skmm.ELBO`, which computes the same for every network, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -105,7 +106,7 @@ def _encoded(network: VAENetwork, inputs: Blocks) -> tuple[Tensor, Callable[[Ten
         if type(encoder) is Dense and network.sees_mask[modality]:
             value, pull = _dense(encoder, seen, is_input=True)
         else:
-            value, pull = _recorded(lambda m=modality, x=seen: network.encode_one(m, x, inputs))
+            value, pull = _recorded(partial(network.encode_one, modality, seen, inputs))
         raw.append(value)
         pullbacks.append(pull)
 
@@ -150,7 +151,7 @@ def _reconstructed(network: VAENetwork, z: Tensor, targets: Blocks) -> tuple[Ten
         if type(likelihood) is Normal:
             value, to_raw = _normal(likelihood, raw, values, observed)
         else:
-            value, to_raw = _recorded(_mean_log_prob(likelihood, values, observed), raw)
+            value, to_raw = _recorded(partial(_mean_log_prob, likelihood, values, observed), raw)
         found.append(value)
         pullbacks.append((to_points, to_raw))
 
@@ -163,8 +164,8 @@ def _reconstructed(network: VAENetwork, z: Tensor, targets: Blocks) -> tuple[Ten
     return torch.stack(found), pull
 
 
-def _mean_log_prob(likelihood: Any, values: Tensor, observed: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda raw: likelihood(raw).log_prob(values, observed).mean()
+def _mean_log_prob(likelihood: Any, values: Tensor, observed: Tensor, raw: Tensor) -> Tensor:
+    return likelihood(raw).log_prob(values, observed).mean()
 
 
 # --- parts ---------------------------------------------------------------------------------------------
